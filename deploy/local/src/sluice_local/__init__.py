@@ -1,0 +1,1 @@
+"""The whole of Sluice on one machine with one command."""

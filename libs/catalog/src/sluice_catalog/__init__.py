@@ -1,0 +1,1 @@
+"""What users define, its tables, and the read model that services cache."""

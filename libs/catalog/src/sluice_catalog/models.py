@@ -1,0 +1,174 @@
+"""What users define, as services read it: frozen values without behaviour beyond choosing among themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sluice_contracts.messages.content import SendWindow
+from sluice_contracts.vocabulary import Category, Channel, WorkflowType
+
+ApprovalStatus = Literal["draft", "submitted", "approved", "rejected", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyCap:
+    """At most `limit` messages to a contact in any `hours`, over all channels or on one."""
+
+    limit: int
+    hours: int
+    channel: Channel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `amount_micros` (millionths of a US dollar) of estimated cost in a calendar month or day, UTC."""
+
+    amount_micros: int
+    period: Literal["day", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSettings:
+    """What holds for every message of a workspace."""
+
+    workspace_id: UUID
+    timezone: str = "UTC"
+    default_country: str | None = None
+    send_window: SendWindow | None = None
+    frequency_caps: tuple[FrequencyCap, ...] = ()
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A credential as it is checked: the SHA-256 of the secret, never the secret."""
+
+    key_id: UUID
+    workspace_id: UUID
+    secret_sha256: bytes
+    scopes: frozenset[str]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person who can be messaged. Addresses are normalised; `opt_outs` maps a channel to categories, "*" for all."""
+
+    id: UUID
+    workspace_id: UUID
+    external_id: str
+    status: Literal["active", "inactive"]
+    email: str | None
+    phone_number: str | None
+    country: str | None
+    locale: str | None
+    timezone: str | None
+    name: str | None
+    first_name: str | None
+    last_name: str | None
+    tags: tuple[str, ...]
+    attributes: dict[str, Any]
+    opt_outs: dict[str, list[str]]
+
+    def address(self, channel: Channel) -> str | None:
+        """Return where this contact is reached on `channel`, or None."""
+        return self.email if channel is Channel.EMAIL else self.phone_number
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateVariant:
+    """Content for one country and locale (None: any).
+
+    `content` has the keys of the channel: SMS `text`; email `subject`, `html`, `text`; WhatsApp `template_name`,
+    `language`, `body`, `components`.
+    """
+
+    country: str | None
+    locale: str | None
+    approval: ApprovalStatus
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateVersion:
+    """An immutable version of a template. `references` are the root paths of the variables that its variants use."""
+
+    template_id: UUID
+    workspace_id: UUID
+    version: int
+    key: str
+    name: str
+    channel: Channel
+    category: Category
+    variants: tuple[TemplateVariant, ...]
+    references: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateReference:
+    """The newest version of a template, by its key."""
+
+    template_id: UUID
+    version: int
+    key: str
+    channel: Channel
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowStep:
+    """One step: a channel, what to say on it, how long after the trigger's start, and for whom."""
+
+    step_id: str
+    step_name: str
+    channel: Channel
+    template_key: str
+    delay_minutes: int = 0
+    condition: str | None = None
+    send_window: SendWindow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowVersion:
+    """An immutable version of a workflow: ordered steps, or a template group on several channels at once."""
+
+    workflow_id: UUID
+    workspace_id: UUID
+    version: int
+    name: str
+    type: WorkflowType
+    category: Category
+    steps: tuple[WorkflowStep, ...] = ()
+    template_group_id: UUID | None = None
+    templates: tuple[tuple[Channel, str], ...] = ()
+    send_window: SendWindow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowReference:
+    """A workflow as ingest checks it: the version that is active now, or why there is none."""
+
+    workflow_id: UUID
+    name: str
+    status: Literal["draft", "active", "inactive"]
+    version: int | None
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAccount:
+    """Credentials and limits at one provider. `config` is public, `secrets` decrypted: never log them."""
+
+    id: UUID
+    workspace_id: UUID
+    channel: Channel
+    provider: str
+    name: str
+    config: dict[str, Any]
+    secrets: dict[str, str] = field(repr=False)
+    rate_per_second: float | None = None
+    is_default: bool = False
+    updated_at: datetime | None = None

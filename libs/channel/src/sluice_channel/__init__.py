@@ -1,0 +1,1 @@
+"""How any channel worker works: gates, render, pace, claim, send, record, emit."""

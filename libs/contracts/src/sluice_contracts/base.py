@@ -1,0 +1,59 @@
+"""What every message on a topic has in common, and how it becomes bytes.
+
+Producers are strict and consumers lenient: the type checker refuses unknown fields where a model is built, and reading
+ignores them, so that services of different ages can run together. Fields are only ever added, with a
+default; a change of meaning is a new type with a new version suffix.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+
+
+def _to_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs a zone")
+    return value.astimezone(UTC)
+
+
+def format_instant(value: datetime) -> str:
+    """Return `value` in UTC as ISO 8601 with milliseconds and `Z`, the form of every time that leaves Sluice."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[
+    datetime,
+    AfterValidator(_to_utc),
+    PlainSerializer(format_instant, return_type=str, when_used="json"),
+]
+"""A moment, in UTC; on the wire ISO 8601 with milliseconds and `Z`."""
+
+
+class Part(BaseModel):
+    """A piece of a message. Frozen; unknown fields are ignored when reading."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False, ser_json_inf_nan="null")
+
+
+class Message(Part):
+    """A whole message; `TYPE` names it in the record's `ce_type` header and in its `type` field."""
+
+    TYPE: ClassVar[str]
+
+    def encode(self) -> bytes:
+        """Return the JSON bytes that go into the record's value."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a record's value.
+
+        Raises pydantic.ValidationError when it is not such a message.
+        """
+        return cls.model_validate_json(value)
+
+
+JsonObject = dict[str, Any]

@@ -1,0 +1,78 @@
+"""Identifiers: new ones in time order, derived ones that come out the same on every machine and every repeat.
+
+A job has no identifier of its own beside its place: it is (execution, seq), where seq is the contact's position in
+the trigger's cohort. The same contact has the same seq in every step and channel of one trigger. Positions are cut into
+pages of `PAGE_SIZE`; a page of one execution is the unit in which work is commanded, claimed and reported.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Final
+from uuid import UUID
+
+PAGE_SIZE: Final = 200
+"""Positions in a page, and so the most jobs in one command. Stored sequences depend on it: never change it."""
+
+_UUID7_VERSION: Final = 0x7 << 76
+_UUID_VARIANT: Final = 0x2 << 62
+
+
+def new_id(now_seconds: float | None = None) -> UUID:
+    """Return a UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = int((time.time() if now_seconds is None else now_seconds) * 1000) & 0xFFFF_FFFF_FFFF
+    random = int.from_bytes(os.urandom(10), "big")
+    high = random >> 68 & 0xFFF
+    low = random & 0x3FFF_FFFF_FFFF_FFFF
+    return UUID(int=milliseconds << 80 | _UUID7_VERSION | high << 64 | _UUID_VARIANT | low)
+
+
+def derived_id(namespace: UUID, name: str) -> UUID:
+    """Return the UUIDv5 (RFC 9562 §5.5) of `name` in `namespace`."""
+    digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()[:16]
+    return UUID(bytes=digest, version=5)
+
+
+def trigger_id_for_key(workspace_id: UUID, idempotency_key: str) -> UUID:
+    """Return the trigger that a caller's key names: the same request sent twice is the same trigger."""
+    return derived_id(workspace_id, f"trigger:{idempotency_key}")
+
+
+def execution_id_for(trigger_id: UUID, step_order: int, channel: str) -> UUID:
+    """Return the execution of one channel inside one step. Steps count from 1."""
+    return derived_id(trigger_id, f"execution:{step_order}:{channel}")
+
+
+def page_of(seq: int) -> int:
+    """Return the page that position `seq` lies on."""
+    return seq // PAGE_SIZE
+
+
+def page_key(execution_id: UUID, page: int) -> bytes:
+    """Return the Kafka key under which every command for, and every report about, the jobs of a page travels."""
+    return f"{execution_id}:{page}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class JobId:
+    """A job's place; `str()` gives the public form `<execution hex>-<seq>`."""
+
+    execution_id: UUID
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.execution_id.hex}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> JobId:
+        """Read the public form back.
+
+        Raises ValueError when `text` is not one.
+        """
+        head, separator, tail = text.partition("-")
+        if len(head) != 32 or not separator or not tail.isascii() or not tail.isdigit():
+            raise ValueError(f"{text!r} is not a job id")
+        return cls(UUID(hex=head), int(tail))

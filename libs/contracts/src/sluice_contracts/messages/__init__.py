@@ -1,0 +1,1 @@
+"""The messages, one module a topic."""

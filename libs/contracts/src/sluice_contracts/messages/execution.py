@@ -1,0 +1,123 @@
+"""Topic `executions`: what exists. Key: trigger_id. Counts are not here: they come from `deliveries`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter
+
+from sluice_contracts.base import Instant, Message, Part
+from sluice_contracts.vocabulary import Channel, FlowType, WorkflowType
+
+
+class PlannedExecution(Part):
+    """One channel inside one step, as planned. `delay_minutes` and `scheduled_for` count from the start."""
+
+    execution_id: UUID
+    step_id: str
+    step_order: int
+    step_name: str
+    channel: Channel
+    delay_minutes: int = 0
+    scheduled_for: Instant
+
+
+class TriggerPlanned(Message):
+    """The orchestrator has taken the trigger up and says what will exist.
+
+    `starts_at` is when the first step is due: the moment of planning, or the caller's `trigger_at`.
+    """
+
+    TYPE: ClassVar[str] = "trigger.planned.v1"
+    type: Literal["trigger.planned.v1"] = "trigger.planned.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    planned_at: Instant
+    starts_at: Instant
+    flow_type: FlowType
+    workflow_type: WorkflowType | None = None
+    workflow_id: UUID | None = None
+    workflow_name: str | None = None
+    workflow_execution_id: UUID | None = None
+    template_group_id: UUID | None = None
+    executions: list[PlannedExecution]
+
+
+class ExecutionStarted(Message):
+    """The first jobs are about to be commanded; `expected` is how many there will be, as far as known."""
+
+    TYPE: ClassVar[str] = "execution.started.v1"
+    type: Literal["execution.started.v1"] = "execution.started.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    execution_id: UUID
+    started_at: Instant
+    expected: int
+
+
+class ExecutionCommanded(Message):
+    """Every job of an execution has been commanded, or never will be: `total` is exact and final.
+
+    `cancelled` of them were never commanded because the trigger was cancelled first.
+    """
+
+    TYPE: ClassVar[str] = "execution.commanded.v1"
+    type: Literal["execution.commanded.v1"] = "execution.commanded.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    execution_id: UUID
+    at: Instant
+    total: int
+    cancelled: int = 0
+
+
+class CohortCounted(Message):
+    """How many distinct contacts the trigger has: an estimate while its audience is walked, exact when `final`."""
+
+    TYPE: ClassVar[str] = "trigger.counted.v1"
+    type: Literal["trigger.counted.v1"] = "trigger.counted.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    at: Instant
+    total_contacts: int
+    final: bool
+
+
+class TriggerControlled(Message):
+    """A trigger was cancelled, paused or resumed."""
+
+    TYPE: ClassVar[str] = "trigger.controlled.v1"
+    type: Literal["trigger.controlled.v1"] = "trigger.controlled.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    at: Instant
+    change: Literal["cancelled", "paused", "resumed"]
+
+
+class TriggerFailed(Message):
+    """The trigger can never be carried out (its workflow is gone, say); `detail` is for people."""
+
+    TYPE: ClassVar[str] = "trigger.failed.v1"
+    type: Literal["trigger.failed.v1"] = "trigger.failed.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    at: Instant
+    code: str
+    detail: str
+
+
+ExecutionMessage = Annotated[
+    TriggerPlanned | ExecutionStarted | ExecutionCommanded | CohortCounted | TriggerControlled | TriggerFailed,
+    Field(discriminator="type"),
+]
+
+_adapter: TypeAdapter[ExecutionMessage] = TypeAdapter(ExecutionMessage)
+
+
+def decode_execution(value: bytes) -> ExecutionMessage:
+    """Read a record's value.
+
+    Raises pydantic.ValidationError when it is none of the messages of this topic.
+    """
+    return _adapter.validate_json(value)

@@ -1,0 +1,1 @@
+"""The publisher and consumer ports, the aiokafka and in-memory adapters, watermark, retry and dead letters."""

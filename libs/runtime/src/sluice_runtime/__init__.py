@@ -1,0 +1,1 @@
+"""How any service runs: settings, clock, logging, tracing, metrics, lifecycle, HTTP, probes."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: pool, SQL from files, migrations, batch statements."""

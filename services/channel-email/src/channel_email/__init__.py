@@ -1,0 +1,1 @@
+"""The email worker: SMTP, MIME and tracking."""

@@ -1,0 +1,1 @@
+"""The WhatsApp worker: Meta Cloud API templates, texts and receipts."""

@@ -1,0 +1,1 @@
+"""Every HTTP door inwards and the core that accepts."""

@@ -1,0 +1,1 @@
+"""Recipients, workflow steps, template groups, timers and channel commands."""

@@ -1,0 +1,1 @@
+"""Projections, the read API and the actions on a trigger."""
