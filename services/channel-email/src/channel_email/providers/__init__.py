@@ -1,0 +1,1 @@
+"""The real providers of email, one package or module each."""
