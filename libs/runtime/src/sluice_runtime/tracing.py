@@ -1,0 +1,78 @@
+"""Traces: W3C headers in and out, spans to a collector where one is named, and next to nothing where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACEPARENT: Final = "traceparent"
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+
+class _Tracing:
+    """The process's provider, None while spans are not recorded."""
+
+    provider: TracerProvider | None = None
+
+
+def configure(service: str, *, endpoint: str = "", ratio: float = 0.01, exporter: SpanExporter | None = None) -> None:
+    """Record spans of `service` and send them to the OTLP/HTTP collector at `endpoint` (`http://host:4318`).
+
+    A trace that comes in sampled stays sampled; of those that begin here a share of `ratio` is. Without an endpoint,
+    or an `exporter` in its place, nothing is recorded, and the context of whoever called is still passed on.
+    """
+    shut_down()
+    if exporter is None and not endpoint:
+        return
+    if exporter is None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": service, "service.namespace": "sluice"}),
+        sampler=ParentBased(TraceIdRatioBased(ratio)),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    _Tracing.provider = provider
+
+
+def is_recording() -> bool:
+    """Whether spans made here can reach anybody."""
+    return _Tracing.provider is not None
+
+
+def tracer() -> trace.Tracer:
+    """Return the tracer that all of Sluice uses."""
+    provider = _Tracing.provider
+    return _NO_TRACER if provider is None else provider.get_tracer("sluice")
+
+
+def inject(headers: dict[str, str]) -> None:
+    """Write the current trace context into `headers` (`traceparent`, `tracestate`); nothing where there is none."""
+    _PROPAGATOR.inject(headers)
+
+
+def extract(headers: Mapping[str, str]) -> Context:
+    """Return the trace context that `headers` carry, an empty one where they carry none. Never raises."""
+    return _PROPAGATOR.extract(headers) if TRACEPARENT in headers else _NO_CONTEXT
+
+
+def shut_down() -> None:
+    """Send what is still waiting and stop recording. Blocks up to the exporter's timeout of two seconds."""
+    provider, _Tracing.provider = _Tracing.provider, None
+    if provider is not None:
+        provider.shutdown()
+
+
+_NO_CONTEXT: Final = Context()
+_NO_TRACER: Final = trace.NoOpTracer()
