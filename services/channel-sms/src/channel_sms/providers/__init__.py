@@ -1,0 +1,1 @@
+"""The real providers of SMS, one module each."""

@@ -1,0 +1,1 @@
+"""The real providers of WhatsApp, one module each."""
