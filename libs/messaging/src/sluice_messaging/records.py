@@ -1,0 +1,84 @@
+"""One message as it lies in a topic, and as it is handed over to be appended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from sluice_contracts.base import Message
+from sluice_messaging.errors import PoisonError
+
+TYPE_HEADER: Final = "ce_type"
+CONTENT_TYPE_HEADER: Final = "content-type"
+JSON: Final = "application/json"
+
+M = TypeVar("M", bound=Message)
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record read from a topic. A tombstone's value is empty; `timestamp_ms` is Unix time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str]
+    timestamp_ms: int
+
+    @property
+    def source(self) -> Partition:
+        """The partition that the record lies in."""
+        return Partition(self.topic, self.partition)
+
+    @property
+    def type(self) -> str | None:
+        """The type of the message, as `outbound` wrote it; None where the producer named none."""
+        return self.headers.get(TYPE_HEADER)
+
+    def decode(self, message: type[M]) -> M:
+        """Read the value as a `message`.
+
+        Raises PoisonError when it is not one; a handler lets that pass, and the record goes to the dead letters.
+        """
+        try:
+            return message.decode(self.value)
+        except ValidationError as error:
+            raise PoisonError(f"not a {message.TYPE}: {_summary(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRecord:
+    """A record to append. All records with one `key` go to one partition, in the order in which they are published."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def outbound(topic: str, key: str | bytes, message: Message) -> OutboundRecord:
+    """Return `message` as a record for `topic`, with its type in a header so that readers can route before decoding."""
+    return OutboundRecord(
+        topic,
+        key.encode() if isinstance(key, str) else key,
+        message.encode(),
+        {TYPE_HEADER: message.TYPE, CONTENT_TYPE_HEADER: JSON},
+    )
+
+
+def _summary(error: ValidationError) -> str:
+    """Say which fields are wrong, without their values: those may hold somebody's address."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']}" for problem in problems[:5])
