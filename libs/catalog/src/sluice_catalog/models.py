@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sluice_contracts.messages.content import SendWindow
-from sluice_contracts.vocabulary import Category, Channel, WorkflowType
+from sluice_contracts.vocabulary import Category, Channel, SuppressionReason, WorkflowType
 
 ApprovalStatus = Literal["draft", "submitted", "approved", "rejected", "paused"]
 
@@ -44,13 +44,17 @@ class WorkspaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A credential as it is checked: the SHA-256 of the secret, never the secret."""
+    """A credential as it is checked: the SHA-256 of the secret, never the secret.
+
+    `allowed_ips` are addresses or networks ("203.0.113.0/24") that it may be used from; none means any.
+    """
 
     key_id: UUID
     workspace_id: UUID
     secret_sha256: bytes
     scopes: frozenset[str]
     name: str = ""
+    allowed_ips: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,44 @@ class Contact:
     def address(self, channel: Channel) -> str | None:
         """Return where this contact is reached on `channel`, or None."""
         return self.email if channel is Channel.EMAIL else self.phone_number
+
+    def values(self) -> dict[str, Any]:
+        """Return what templates and conditions may see of this contact, as JSON values."""
+        return {
+            "external_id": self.external_id,
+            "status": self.status,
+            "email": self.email,
+            "phone_number": self.phone_number,
+            "country": self.country,
+            "locale": self.locale,
+            "timezone": self.timezone,
+            "name": self.name,
+            "first_name": self.first_name,
+            "last_name": self.last_name,
+            "tags": list(self.tags),
+            "attributes": self.attributes,
+            "opt_outs": self.opt_outs,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that may not be messaged on a channel, and why. `detail` is for people: a bounce's text, a note."""
+
+    workspace_id: UUID
+    channel: Channel
+    address: str
+    reason: SuppressionReason
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A contact that was erased on request: what names its id elsewhere keeps its counts and drops what is personal."""
+
+    workspace_id: UUID
+    contact_id: UUID
+    erased_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+-- name: template_version
+SELECT t.id AS template_id, t.workspace_id, v.version, t.key, v.name, t.channel, v.category, v.variants, v.variables
+FROM catalog.template_versions v
+JOIN catalog.templates t ON t.id = v.template_id
+WHERE v.template_id = $1 AND v.version = $2
+
+-- name: template_by_key
+SELECT t.id AS template_id, t.version, t.key, t.channel, v.category
+FROM catalog.templates t
+JOIN catalog.template_versions v ON v.template_id = t.id AND v.version = t.version
+WHERE t.workspace_id = $1 AND t.key = $2 AND t.deleted_at IS NULL
+
+-- name: workflow_version
+SELECT w.id AS workflow_id, w.workspace_id, v.version, v.name, v.type, v.category, v.definition
+FROM catalog.workflow_versions v
+JOIN catalog.workflows w ON w.id = v.workflow_id
+WHERE v.workflow_id = $1 AND v.version = $2
+
+-- name: workspace_settings
+SELECT id, timezone, default_country, send_window, frequency_caps, budget
+FROM catalog.workspaces
+WHERE id = $1
+
+-- name: contacts_by_external_id
+SELECT id, workspace_id, external_id, status, email, phone_number, country, locale, timezone, name, first_name,
+       last_name, tags, attributes, opt_outs
+FROM catalog.contacts
+WHERE workspace_id = $1 AND external_id = ANY ($2::text[])
+
+-- name: contacts_by_id
+SELECT id, workspace_id, external_id, status, email, phone_number, country, locale, timezone, name, first_name,
+       last_name, tags, attributes, opt_outs
+FROM catalog.contacts
+WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
+
+-- name: page_of_all
+SELECT id, workspace_id, external_id, status, email, phone_number, country, locale, timezone, name, first_name,
+       last_name, tags, attributes, opt_outs
+FROM catalog.contacts
+WHERE workspace_id = $1 AND id > $2 AND status = 'active'
+ORDER BY id
+LIMIT $3
+
+-- name: page_of_tags
+SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c.country, c.locale, c.timezone, c.name,
+       c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
+FROM catalog.contact_tags t
+JOIN catalog.contacts c ON c.workspace_id = t.workspace_id AND c.id = t.contact_id
+WHERE t.workspace_id = $1 AND t.contact_id > $2 AND t.tag = $4 AND c.tags @> $5::text[] AND c.status = 'active'
+ORDER BY t.contact_id
+LIMIT $3
+
+-- name: page_of_list
+SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c.country, c.locale, c.timezone, c.name,
+       c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
+FROM catalog.list_members m
+JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
+WHERE m.list_id = $4 AND m.contact_id > $2 AND c.status = 'active'
+ORDER BY m.contact_id
+LIMIT $3
+
+-- name: count_of_all
+SELECT count(*) FROM catalog.contacts WHERE workspace_id = $1 AND status = 'active'
+
+-- name: count_of_tags
+SELECT count(*)
+FROM catalog.contact_tags t
+JOIN catalog.contacts c ON c.workspace_id = t.workspace_id AND c.id = t.contact_id
+WHERE t.workspace_id = $1 AND t.tag = $2 AND c.tags @> $3::text[] AND c.status = 'active'
+
+-- name: count_of_list
+SELECT count(*)
+FROM catalog.list_members m
+JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
+WHERE m.list_id = $2 AND c.status = 'active'
+
+-- name: rarest_tag
+SELECT wanted.tag
+FROM unnest($2::text[]) AS wanted (tag)
+ORDER BY (
+    SELECT count(*)
+    FROM (SELECT FROM catalog.contact_tags t WHERE t.workspace_id = $1 AND t.tag = wanted.tag LIMIT 10000) AS some
+), wanted.tag
+LIMIT 1
+
+-- name: segment_filter
+SELECT filter FROM catalog.segments WHERE workspace_id = $1 AND id = $2
+
+-- name: provider_account
+SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_second, is_default, updated_at
+FROM catalog.provider_accounts
+WHERE id = $1
+
+-- name: default_account
+SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_second, is_default, updated_at
+FROM catalog.provider_accounts
+WHERE workspace_id = $1 AND channel = $2 AND is_default
+
+-- name: suppressions_among
+SELECT address, reason
+FROM catalog.suppressions
+WHERE workspace_id = $1 AND channel = $2 AND address = ANY ($3::text[])
+
+-- name: suppress
+INSERT INTO catalog.suppressions (workspace_id, channel, address, reason, detail, id, created_at)
+SELECT workspace_id, channel, address, reason, detail, id, $7
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[])
+    AS entry (workspace_id, channel, address, reason, detail, id)
+ON CONFLICT (workspace_id, channel, address, reason) DO NOTHING
+
+-- name: lift
+DELETE FROM catalog.suppressions
+WHERE workspace_id = $1 AND channel = $2 AND address = $3 AND reason = $4
+
+-- name: opt_out
+WITH changed AS (
+    UPDATE catalog.contacts
+    SET opt_outs = jsonb_set(opt_outs, ARRAY[$3::text], coalesce(opt_outs -> $3::text, '[]') || to_jsonb($4::text)),
+        revision = revision + 1,
+        updated_at = $5
+    WHERE workspace_id = $1 AND external_id = $2 AND NOT coalesce(opt_outs -> $3::text, '[]') @> to_jsonb($4::text)
+)
+SELECT EXISTS (SELECT FROM catalog.contacts WHERE workspace_id = $1 AND external_id = $2)
+
+-- name: erasures_after
+SELECT workspace_id, contact_id, erased_at
+FROM catalog.erasures
+WHERE (erased_at, contact_id) > ($1, $2)
+ORDER BY erased_at, contact_id
+LIMIT $3
