@@ -108,7 +108,7 @@ def test_an_acceptance_keeps_the_message_id() -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (WhatsAppMessage("Your code", template_name="otp", language="en_US", components=[{"type": "body"}]), "template"),
+        (WhatsAppMessage("Code", template_name="otp", language="en_US", components=[{"type": "body"}]), "template"),
         (WhatsAppMessage("Hello", text="Hello"), "text"),
     ],
 )  # fmt: skip
