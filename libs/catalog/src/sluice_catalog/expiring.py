@@ -21,7 +21,7 @@ class ExpiringCache(Generic[KeyT, ValueT]):
         self._entries: OrderedDict[KeyT, tuple[float, ValueT]] = OrderedDict()
 
     async def get(self, key: KeyT, load: Callable[[], Awaitable[ValueT]]) -> ValueT:
-        """Return the value under `key`, from `load` when it is not here or too old; `load`'s exceptions pass through."""
+        """Return the value under `key`, from `load` (whose exceptions pass) when it is not here or too old."""
         entry = self._entries.get(key)
         if entry is not None and self._clock() < entry[0]:
             return entry[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sluice_catalog.models import (
@@ -22,7 +22,11 @@ from sluice_contracts.messages.content import SendWindow
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_runtime.secrets import SecretBox
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """A database row, or anything else with values by name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def contact(row: Row) -> Contact:
@@ -88,7 +92,7 @@ def _window(value: Any) -> SendWindow | None:
     return None if value is None else SendWindow.model_validate(value)
 
 
-def workflow_step(value: Row) -> WorkflowStep:
+def workflow_step(value: Mapping[str, Any]) -> WorkflowStep:
     """Read a step from a workflow's JSON."""
     return WorkflowStep(
         step_id=value["step_id"],

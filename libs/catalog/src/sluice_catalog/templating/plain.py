@@ -1,0 +1,57 @@
+"""The fast path: a template that is text and `{{ dotted.path }}` needs no engine, only a list to join.
+
+It must come out exactly as the engine would do it; whatever could differ (white-space control, `first`, `last` and
+`size`, words of the language) is left to the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sluice_catalog.templating.problems import MissingVariable
+from sluice_catalog.templating.scanner import Piece
+from sluice_catalog.templating.text import text_of
+
+_PATH: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*\}\}")
+_WORDS_OF_THE_LANGUAGE: Final = frozenset(
+    {"true", "false", "nil", "null", "empty", "blank", "and", "or", "not", "contains", "if", "else", "in", "for"}
+    | {"with", "as", "first", "last", "size", "limit", "offset", "reversed", "cols", "continue"}
+)
+
+Part = str | tuple[str, ...]
+
+
+def plain_parts(pieces: Sequence[Piece]) -> tuple[Part, ...] | None:
+    """Return texts and paths in order, or None where the template needs the engine."""
+    parts: list[Part] = []
+    for piece in pieces:
+        if piece.kind == "text":
+            parts.append(piece.text)
+            continue
+        match = _PATH.fullmatch(piece.text)
+        path = tuple(match[1].split(".")) if match else ()
+        if not path or not _WORDS_OF_THE_LANGUAGE.isdisjoint(path):
+            return None
+        parts.append(path)
+    return tuple(parts)
+
+
+def render_parts(parts: Sequence[Part], values: Mapping[str, Any], *, escape_html: bool) -> str:
+    """Join the parts with the values that the paths lead to.
+
+    Raises MissingVariable for a path that leads nowhere or to null.
+    """
+    return "".join(
+        part if isinstance(part, str) else text_of(_look_up(part, values), escape_html=escape_html) for part in parts
+    )
+
+
+def _look_up(path: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+    found: Any = values
+    for segment in path:
+        found = found.get(segment) if isinstance(found, Mapping) else None
+        if found is None:
+            raise MissingVariable(".".join(path))
+    return found

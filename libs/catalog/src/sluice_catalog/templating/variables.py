@@ -1,0 +1,80 @@
+"""Which values a template sees, and which of a contact's values have to travel to where it is rendered.
+
+A name is looked for among the trigger's channel variables, then its variables, then the contact's standard fields.
+`contact` is the whole contact, and `contact_<field>` another way to say `contact.<field>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sluice_catalog.models import Contact
+
+TOP_LEVEL_FIELDS: Final = (
+    "name",
+    "first_name",
+    "last_name",
+    "email",
+    "phone_number",
+    "external_id",
+    "locale",
+    "timezone",
+)
+_FIELDS: Final = frozenset((*TOP_LEVEL_FIELDS, "status", "country", "tags", "attributes", "opt_outs"))
+_ALIAS: Final = "contact_"
+
+
+def contact_paths(references: Iterable[str], given: Mapping[str, Any]) -> list[str]:
+    """Return, sorted, the paths below the contact that `references` need where `given` are the trigger's variables.
+
+    A path is a field (`first_name`) or one attribute (`attributes.plan`); `attributes` alone is all of them.
+    """
+    needed: set[str] = set()
+    for reference in references:
+        root, *rest = reference.split(".")
+        if root == "contact":
+            needed.update([_path(rest)] if rest else _FIELDS)
+        elif root not in given:
+            field = root.removeprefix(_ALIAS)
+            if root in TOP_LEVEL_FIELDS or (root.startswith(_ALIAS) and field in _FIELDS):
+                needed.add(_path([field, *rest]))
+    if "attributes" in needed:
+        needed = {path for path in needed if not path.startswith("attributes.")}
+    return sorted(path for path in needed if path.partition(".")[0] in _FIELDS)
+
+
+def _path(segments: list[str]) -> str:
+    return ".".join(segments[:2]) if segments[0] == "attributes" else segments[0]
+
+
+def contact_value(contact: Contact, path: str) -> Any:
+    """Return the value that a path of `contact_paths` leads to, None where the contact has none."""
+    field, _, attribute = path.partition(".")
+    value = contact.values().get(field)
+    if not attribute:
+        return value
+    return value.get(attribute) if isinstance(value, dict) else None
+
+
+def render_values(
+    fields: Mapping[str, Any], variables: Mapping[str, Any], channel_variables: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the values for `CompiledTemplate.render` from a contact's fields by path and the trigger's variables."""
+    contact: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for path, value in fields.items():
+        field, _, attribute = path.partition(".")
+        if attribute:
+            attributes[attribute] = value
+        elif field == "attributes" and isinstance(value, dict):
+            attributes.update(value)
+        else:
+            contact[field] = value
+    contact["attributes"] = attributes
+    values: dict[str, Any] = {field: contact[field] for field in TOP_LEVEL_FIELDS if field in contact}
+    values.update((_ALIAS + field, value) for field, value in contact.items())
+    values["contact"] = contact
+    values.update(variables)
+    values.update(channel_variables or {})
+    return values
