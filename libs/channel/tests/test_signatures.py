@@ -5,19 +5,22 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+
 from sluice_channel.signatures import (
     SignedRequest,
     meta_challenge,
     meta_signature,
+    sandbox_secret,
     sandbox_signature,
     twilio_signature,
     verify,
 )
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 TOKEN = "12345"
@@ -135,6 +138,12 @@ def test_a_body_signature_covers_every_byte(provider: str, header: str, sign: An
     assert not verify(provider, SignedRequest("POST", "https://e.com", headers, body + b"\n"), {secret_name: "secret"})
     assert not verify(provider, SignedRequest("POST", "https://e.com", headers, body), {secret_name: "other"})
     assert not verify(provider, SignedRequest("POST", "https://e.com", {}, body), {secret_name: "secret"})
+
+
+def test_each_sandbox_account_has_a_secret_of_its_own() -> None:
+    first, second = UUID(int=1), UUID(int=2)
+    assert sandbox_secret(b"s" * 32, first) == sandbox_secret(b"s" * 32, first)
+    assert len({sandbox_secret(key, account) for key in (b"s" * 32, b"t" * 32) for account in (first, second)}) == 4
 
 
 @pytest.mark.parametrize("provider", ["twilio", "meta", "sandbox", "smtp", "unknown"])

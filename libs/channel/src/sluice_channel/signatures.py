@@ -5,7 +5,7 @@ What each provider signs with, by the name under which the account keeps it in `
 ========  ==========================================================================================
 twilio    `auth_token` (X-Twilio-Signature, HMAC-SHA1); `shared_key` where the request says HMAC-SHA256
 meta      `app_secret` (X-Hub-Signature-256); `verify_token` (the GET that registers the webhook)
-sandbox   `callback_secret` (X-Sandbox-Signature)
+sandbox   `callback_secret` (X-Sandbox-Signature); nobody keeps one: both sides derive it, `sandbox_secret`
 smtp      `callback_token` (query parameter `token`: a mail gateway can sign nothing)
 ========  ==========================================================================================
 """
@@ -20,6 +20,9 @@ from hashlib import sha1, sha256
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
+from uuid import UUID
+
+from sluice_runtime.secrets import derive_key
 
 TWILIO_SIGNATURE: Final = "x-twilio-signature"
 TWILIO_SETTINGS: Final = "x-twilio-webhooks-signature-settings"
@@ -73,6 +76,11 @@ def twilio_signature(
 def meta_signature(body: bytes, app_secret: str) -> str:
     """Return the value of `X-Hub-Signature-256` for `body`."""
     return "sha256=" + hmac.digest(app_secret.encode(), body, sha256).hex()
+
+
+def sandbox_secret(installation_secret: bytes, account_id: UUID) -> str:
+    """Return the `callback_secret` of a sandbox account: it has no credentials, so it is made from the installation's."""
+    return hmac.digest(derive_key(installation_secret, "sandbox-callbacks"), account_id.bytes, sha256).hex()
 
 
 def sandbox_signature(body: bytes, callback_secret: str) -> str:
