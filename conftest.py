@@ -1,7 +1,7 @@
 """Fixtures for every test of the repository: a real PostgreSQL and a real Apache Kafka, started once a session.
 
-`SLUICE_TEST_POSTGRES` (a DSN whose user may create databases) and `SLUICE_TEST_KAFKA` (host:port,…) name servers that are
-running already; then nothing is started.
+`SLUICE_TEST_POSTGRES` (a DSN whose user may create databases) and `SLUICE_TEST_KAFKA` (host:port,…) name servers that
+are running already; then nothing is started.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PostgresServer:
     def execute(self, statement: str) -> None:
         """Run one statement outside a transaction, in the database `postgres`."""
         psql = [str(postgres.binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.dsn]
-        subprocess.run(psql, check=True, input=statement, text=True, capture_output=True)
+        subprocess.run(psql, check=True, input=statement, text=True, capture_output=True)  # noqa: S603 (no shell)
 
     def database(self, name: str) -> str:
         """Return the DSN of the database called `name`."""
@@ -69,7 +69,7 @@ def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
-    """The address of one Kafka broker for the whole session. It has no topics: a test creates its own, under new names."""
+    """The address of one Kafka broker for the whole session. It has no topics: a test creates its own, by new names."""
     if running := os.environ.get("SLUICE_TEST_KAFKA"):
         yield running
         return

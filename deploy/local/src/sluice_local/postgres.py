@@ -42,6 +42,9 @@ class Postgres:
     It listens on 127.0.0.1:`port` only, and asks for the password in `directory`.password (readable by its owner).
     """
 
+    stop_signal: Final = signal.SIGINT
+    """Asks for a fast stop: open transactions are rolled back, a checkpoint is written."""
+
     def __init__(self, directory: Path, port: int, log: Path, environment: dict[str, str] | None = None) -> None:
         self.directory = directory.absolute()
         self.port = port
@@ -86,7 +89,7 @@ class Postgres:
         os.sync()
         unfinished.rename(self.directory)
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start the server; `wait_ready` tells when it answers. Call `prepare` first, once."""
         owner = self.directory.stat()
         account = Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
@@ -99,24 +102,26 @@ class Postgres:
             ],
             log=self.log,
             environment=self._environment,
-            death_signal=signal.SIGINT,
+            death_signal=self.stop_signal,
             account=account,
         )
+        return self.process
 
     def is_ready(self) -> bool:
         """Tell whether the server takes queries."""
-        command = [binaries() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Return once queries are answered; raises StartError with the end of the log."""
-        assert self.process is not None
+        if self.process is None:
+            raise StartError("PostgreSQL was not started")
         processes.wait_until(self.is_ready, self.process, "PostgreSQL", self.log, timeout)
 
     def stop(self, timeout: float = 10.0) -> None:
         """Roll back what is open, write a checkpoint and end."""
         if self.process is not None:
-            processes.stop(self.process, signal.SIGINT, timeout)
+            processes.stop(self.process, self.stop_signal, timeout)
 
     def dsn(self, database: str = "postgres") -> str:
         """Return where `database` is reached; it holds the password."""

@@ -119,7 +119,7 @@ def _belongs_to(process: psutil.Process, data: Path) -> bool:
     if process.pid == os.getpid():
         return False
     try:
-        return process.environ().get(STACK_VARIABLE) == str(data)
+        return bool(process.environ().get(STACK_VARIABLE) == str(data))
     except (psutil.Error, OSError):
         return False
 

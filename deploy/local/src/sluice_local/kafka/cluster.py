@@ -77,7 +77,7 @@ class Kafka:
         return [str(find_java()), *_JVM, "-cp", class_path]
 
     def prepare(self) -> None:
-        """Fetch and check the jars, write the settings, and format storage where there is none yet. Raises StartError."""
+        """Fetch and check the jars, write the settings, format storage where there is none yet. Raises StartError."""
         self.directory.mkdir(parents=True, exist_ok=True)
         cluster_id = self._cluster_id()
         formatting = {}
@@ -108,7 +108,7 @@ class Kafka:
         for node in self.nodes:
             self.start_broker(node)
 
-    def start_broker(self, node: int) -> None:
+    def start_broker(self, node: int) -> subprocess.Popen[bytes]:
         """Start (again) the broker with id `node`."""
         self.processes[node] = processes.spawn(
             [*self._java, "kafka.Kafka", self._settings_file(node)],
@@ -116,6 +116,7 @@ class Kafka:
             environment=self._environment,
             death_signal=signal.SIGTERM,
         )
+        return self.processes[node]
 
     def is_ready(self) -> bool:
         """Tell whether every broker accepts clients (a broker listens only once it has caught up with the metadata)."""

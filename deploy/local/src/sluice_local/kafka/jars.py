@@ -32,7 +32,8 @@ class JarsUnavailableError(StartError):
     def __init__(self, reason: str, folder: Path) -> None:
         super().__init__(
             f"Apache Kafka's jars could not be had: {reason}\n"
-            f"  They are fetched once from Maven Central and kept in {folder} ({CACHE_VARIABLE}=folder names another).\n"
+            f"  They are fetched once from Maven Central and kept in {folder}\n"
+            f"  ({CACHE_VARIABLE}=folder names another one).\n"
             "  Without them, use a broker and a database of your own:\n"
             "    make up KAFKA=host:port,host:port POSTGRES=postgresql://user:password@host/database"
         )

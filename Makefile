@@ -1,0 +1,77 @@
+# Everything a person does with this repository. `make` alone says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The first Python of version 3.11 or later; `make PYTHON=/path/to/python3` names another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; exit; fi; done; echo python3)
+BIN := .venv/bin
+
+PORT ?= 8080
+HOST ?= 127.0.0.1
+DATA ?= .sluice
+BROKERS ?= 1
+COPIES ?=
+KAFKA ?=
+POSTGRES ?=
+PUBLIC_URL ?=
+LOG ?= warning
+T ?=
+
+PACKAGES := $(wildcard libs/*/src services/*/src deploy/*/src)
+
+##@ Run
+
+up: install ## Start everything on one port [PORT=8080 DATA=.sluice COPIES="channel-sms=2" BROKERS=3 KAFKA=host:port,… POSTGRES=dsn HOST=… LOG=info]
+	@exec $(BIN)/sluice up --port '$(PORT)' --host '$(HOST)' --data '$(DATA)' --brokers '$(BROKERS)' --copies '$(COPIES)' \
+		--kafka '$(KAFKA)' --postgres '$(POSTGRES)' --public-url '$(PUBLIC_URL)' --log '$(LOG)'
+
+demo: install ## Play the three flows with 1,000 contacts on a running stack [DATA=.sluice]
+	@$(BIN)/sluice demo --data '$(DATA)'
+
+install: ## Set up .venv, when it is not current already
+	@$(PYTHON) deploy/local/install.py
+
+##@ Check
+
+test: install ## Run the tests [T=path or pytest arguments]
+	@$(BIN)/python -m pytest $(T)
+
+lint: install ## Check style, formatting, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/lint-imports
+
+check: lint test ## lint and test
+
+format: install ## Put the code into the agreed form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+##@ Maintain
+
+lock: ## Write requirements/*.txt anew from the pyproject.toml files (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
+	uv lock --quiet
+	uv export --quiet --frozen --all-packages --no-emit-workspace --no-header --no-annotate -o requirements/dev.txt
+	uv export --quiet --frozen --no-dev --no-emit-workspace --no-header --no-annotate -o requirements/services.txt \
+		$(addprefix --package sluice-,$(notdir $(wildcard services/*)))
+	@! grep -n '://' requirements/*.txt
+
+contracts: install ## Write the JSON schemas and the AsyncAPI document from the contracts
+	$(BIN)/python -m sluice_contracts
+
+clean: ## Remove the stack's data and every cache, but not .venv [DATA=.sluice]
+	rm -rf -- '$(DATA)' .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+help: ## Say what there is
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: up demo install test lint check format lock contracts clean help

@@ -1,0 +1,1 @@
+"""Commands for a person at a terminal, all of them through the public HTTP API."""

@@ -1,0 +1,113 @@
+"""Bringing a database and a broker to where the services of this version expect them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import asyncpg
+from sluice_messaging.administration import create_topics
+
+from sluice_catalog.api_keys import ALL_SCOPES, NewSecret
+from sluice_catalog.bootstrap import ensure_workspace
+from sluice_contracts.identifiers import new_id
+from sluice_local.processes import StartError
+from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
+from sluice_storage import statements
+from sluice_storage.database import Database
+from sluice_storage.migrations import migrate
+
+SCHEMAS: Final = {
+    "catalog": "sluice_catalog",
+    "ingest": "ingest",
+    "orchestrator": "orchestrator",
+    "status": "status_api",
+    "channel_sms": "sluice_channel",
+    "channel_email": "sluice_channel",
+    "channel_whatsapp": "sluice_channel",
+}
+"""Every schema, and the package that holds its migrations."""
+
+_OLDEST_POSTGRES: Final = 18
+_DATABASE: Final = "sluice"
+_WORKSPACE: Final = "default"
+
+
+async def create_database(dsn: str) -> str:
+    """Make the database `sluice` in the server of `dsn` where there is none yet, and return its DSN."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        if not await connection.fetchval("select 1 from pg_database where datname = $1", _DATABASE):
+            await connection.execute(f"create database {_DATABASE}")
+    finally:
+        await connection.close()
+    return urlsplit(dsn)._replace(path=f"/{_DATABASE}").geturl()
+
+
+async def migrate_database(dsn: str) -> None:
+    """Apply every migration that is missing, schema by schema. Raises StartError for a server older than 18."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    if version.major < _OLDEST_POSTGRES:
+        raise StartError(
+            f"PostgreSQL {_OLDEST_POSTGRES} or later is needed, and {dsn_without_password(dsn)} is "
+            f"{version.major}.{version.minor}"
+        )
+    for schema, package in SCHEMAS.items():
+        await migrate(dsn, schema, package)
+
+
+async def migrate_broker(bootstrap: str, replication: int) -> None:
+    """Make every topic that is missing, with `replication` copies of each."""
+    await create_topics(bootstrap, replication)
+
+
+async def migrate_all(dsn: str, bootstrap: str, replication: int) -> None:
+    """Migrate the database and the broker side by side."""
+    await asyncio.gather(migrate_database(dsn), migrate_broker(bootstrap, replication))
+
+
+async def bootstrap_workspace(dsn: str, secret: bytes, api_key: str) -> None:
+    """See to it that there is a workspace called `default`, that can send, and that `api_key` opens it."""
+    database = await Database.open(dsn, "catalog", application_name="sluice-local", min_size=1, max_size=2)
+    try:
+        box = SecretBox(derive_key(secret, PROVIDER_SECRETS))
+        workspace_id, made = await ensure_workspace(database, box, _WORKSPACE, secret=api_key)
+        if made is None:
+            await _ensure_key(database, workspace_id, NewSecret(api_key))
+    finally:
+        await database.close()
+
+
+async def _ensure_key(database: Database, workspace_id: UUID, key: NewSecret) -> None:
+    """Let `key` into a workspace that was there before it: the data directory is new, or the database another one."""
+    bootstrap = statements.load("sluice_catalog", "bootstrap.sql")
+    now = datetime.now(UTC)
+    async with database.transaction() as connection:
+        if await connection.fetchval("select 1 from catalog.api_keys where secret_sha256 = $1", key.sha256):
+            return
+        await connection.execute(
+            bootstrap.add_api_key,
+            new_id(now.timestamp()),
+            workspace_id,
+            "Local stack",
+            key.hint,
+            key.sha256,
+            list(ALL_SCOPES),
+            [],
+            now,
+        )
+        await connection.execute(bootstrap.notify, "api_keys")
+
+
+def dsn_without_password(dsn: str) -> str:
+    """Return `dsn` fit to be shown."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username}@{host}" if parts.username else host, query="").geturl()

@@ -1,0 +1,145 @@
+"""A whole stack under a test's control: `sluice up` as a child process, and a handle to everything in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import psutil
+
+from sluice_local import processes
+from sluice_local.data import Credentials, DataDirectory
+from sluice_local.processes import StartError
+
+
+class Stack:
+    """The stack over `data_dir`; a context manager that starts and stops it.
+
+    `environment` reaches every service. With `port` 0 a free port is chosen once and kept.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        copies: Mapping[str, int] | None = None,
+        brokers: Literal[1, 3] = 1,
+        environment: Mapping[str, str] | None = None,
+        *,
+        kafka: str = "",
+        postgres: str = "",
+    ) -> None:
+        self.data = DataDirectory(data_dir)
+        self._command = [
+            *(sys.executable, "-m", "sluice_local", "up"),
+            *("--data", str(self.data.path), "--port", str(port), "--brokers", str(brokers), "--log", "error"),
+            *(("--kafka", kafka) if kafka else ()),
+            *(("--postgres", postgres) if postgres else ()),
+        ]
+        if copies:
+            self._command += ["--copies", " ".join(f"{service}={number}" for service, number in copies.items())]
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Stack:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, timeout: float = 90.0) -> None:
+        """Start everything and return once a request would really work. Raises StartError with the end of the log."""
+        log = self.data.log("sluice")
+        size = log.stat().st_size if log.exists() else 0
+        self._process = processes.spawn(
+            self._command, log=log, environment=self._environment, death_signal=signal.SIGTERM
+        )
+
+        def is_ready() -> bool:
+            with contextlib.suppress(FileNotFoundError), log.open("rb") as output:
+                output.seek(size)
+                return any(line.startswith(b"ready http") for line in output)
+            return False
+
+        try:
+            processes.wait_until(is_ready, self._process, "the stack", log, timeout)
+        except StartError:
+            self.stop()
+            raise
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Stop everything in order. Returns whether it ended by itself within `timeout` seconds."""
+        if self._process is None:
+            return True
+        clean = processes.stop(self._process, signal.SIGTERM, timeout)
+        self._process = None
+        return clean
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._credentials.base_url
+
+    @property
+    def api_key(self) -> str:
+        """A key with every scope."""
+        return self._credentials.api_key
+
+    @property
+    def supervisor(self) -> int:
+        """The pid of `sluice up` itself."""
+        if self._process is None:
+            raise StartError("the stack is not running")
+        return self._process.pid
+
+    def pids(self, service: str) -> list[int]:
+        """Return the pids of the processes of `service` (or of "postgres", "kafka", "caddy") that run now."""
+        return self.data.processes().get(service, [])
+
+    def kill(self, service: str, signum: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send `signum` to every process of `service` and return their pids; the supervisor starts them again."""
+        pids = self.pids(service)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+        return pids
+
+    def restart(self, service: str, timeout: float = 30.0) -> None:
+        """Stop every process of `service` the regular way and return once others run in their place."""
+        old = self.kill(service, signal.SIGTERM)
+        self.wait(lambda: self._is_replaced(service, old), f"{service} runs again", timeout)
+
+    def advance_clock(self, by: timedelta) -> None:
+        """Move the clock of every service forward."""
+        self.data.advance_clock(by)
+
+    def wait(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+        """Return once `condition` holds; raises TimeoutError saying `what` did not come true."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout:.0f} s: {what}")
+            time.sleep(0.05)
+
+    def _is_replaced(self, service: str, old: list[int]) -> bool:
+        now = self.pids(service)
+        return len(now) >= len(old) and not set(now) & set(old) and all(map(psutil.pid_exists, now))
+
+    @property
+    def _credentials(self) -> Credentials:
+        credentials = self.data.credentials()
+        if credentials is None:
+            raise StartError("the stack was never started")
+        return credentials
