@@ -79,7 +79,7 @@ def meta_signature(body: bytes, app_secret: str) -> str:
 
 
 def sandbox_secret(installation_secret: bytes, account_id: UUID) -> str:
-    """Return the `callback_secret` of a sandbox account: it has no credentials, so it is made from the installation's."""
+    """Return the `callback_secret` of a sandbox account, made from the installation's secret: it has no credentials."""
     return hmac.digest(derive_key(installation_secret, "sandbox-callbacks"), account_id.bytes, sha256).hex()
 
 
