@@ -11,10 +11,10 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from sluice_runtime.http import DEFAULT_BODY_LIMIT, read_body, refuse_nul
+from sluice_runtime.http import DEFAULT_BODY_LIMIT, read_body
 from sluice_runtime.openapi import openapi_document
 from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.validation import field_errors
+from sluice_runtime.validation import field_errors, refuse_nul
 
 __all__ = ["NOBODY", "Call", "Operation", "Principal", "add_operations", "openapi_document", "require_scope"]
 

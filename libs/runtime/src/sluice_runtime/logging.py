@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +21,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from sluice_runtime.redaction import mask_address, redact
 
 __all__ = ["configure", "mask_address"]
+
+CURRENT_REQUEST: Final[ContextVar[str]] = ContextVar("request_id")
+"""The id of the HTTP request that is being answered; lines written meanwhile carry it."""
 
 _QUIET_LIBRARIES: Final = {
     "aiokafka": logging.WARNING,
@@ -55,15 +59,17 @@ def _shared_processors(service: str) -> list[Processor]:
 
 
 def _adder(service: str) -> Processor:
-    def add_service_and_trace(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    def add_service_request_and_trace(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
         event["service"] = service
+        if (request_id := CURRENT_REQUEST.get(None)) is not None:
+            event["request_id"] = request_id
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             event["trace_id"] = format(context.trace_id, "032x")
             event["span_id"] = format(context.span_id, "016x")
         return event
 
-    return add_service_and_trace
+    return add_service_request_and_trace
 
 
 def _redactor(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
@@ -73,7 +79,8 @@ def _redactor(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 
 
 def _render_json(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    first = {name: event.pop(name, None) for name in ("timestamp", "level", "service", "event")}
+    return orjson.dumps({**first, **event}, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _render_console(logger: WrappedLogger, name: str, event: EventDict) -> bytes:

@@ -26,7 +26,7 @@ from sluice_runtime.settings import ServiceSettings
 
 DRAIN_SECONDS: Final = 8.0
 HTTP_DRAIN_SECONDS: Final = 5.0
-GIVE_UP_SECONDS: Final = 20.0
+GIVE_UP_SECONDS: Final = 12.0
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 S = TypeVar("S", bound=ServiceSettings)
@@ -115,7 +115,7 @@ async def _run_until_signalled(settings: S, build: Build[S]) -> int:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
-        loop.call_later(GIVE_UP_SECONDS, os._exit, 1)
+        loop.call_later(GIVE_UP_SECONDS, _give_up)
         if building and main is not None:
             main.cancel()
 
@@ -129,6 +129,11 @@ async def _run_until_signalled(settings: S, build: Build[S]) -> int:
         return 0
     finally:
         _log.info("service.stopped")
+
+
+def _give_up() -> None:
+    _log.error("service.gave_up", seconds=GIVE_UP_SECONDS)
+    os._exit(1)
 
 
 async def _listening(app: web.Application, settings: ServiceSettings, resources: AsyncExitStack) -> AsyncExitStack:

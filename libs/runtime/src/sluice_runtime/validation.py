@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from sluice_runtime.problems import FieldError
+from sluice_runtime.problems import FieldError, invalid
 
 _MOST_ERRORS: Final = 50
+_ESCAPED_NUL: Final = b"\\u0000"
 
 
 def field_errors(error: ValidationError, given: bytes | dict[str, Any]) -> list[FieldError]:
@@ -33,8 +34,8 @@ def _document(given: bytes | dict[str, Any]) -> Any:
     if isinstance(given, dict):
         return given
     try:
-        return orjson.loads(given)
-    except orjson.JSONDecodeError:
+        return from_json(given)
+    except ValueError:
         return None
 
 
@@ -57,3 +58,31 @@ def _path(location: tuple[int | str, ...], document: Any) -> str:
 
 def _message(text: str) -> str:
     return text.removeprefix("Value error, ").removeprefix("Assertion failed, ").encode(errors="replace").decode()
+
+
+def refuse_nul(raw: bytes) -> None:
+    """Return if no string of the JSON document `raw` holds a NUL character, which PostgreSQL cannot store.
+
+    Raises Problem 422 naming the field.
+    """
+    if _ESCAPED_NUL not in raw:
+        return
+    field = _field_with_nul(from_json(raw))
+    if field is not None:
+        raise invalid([{"field": field, "message": "must not hold the NUL character"}])
+
+
+def _field_with_nul(document: Any) -> str | None:
+    ahead: list[tuple[str, Any]] = [("", document)]
+    while ahead:
+        field, value = ahead.pop()
+        match value:
+            case str() if "\x00" in value:
+                return field
+            case dict():
+                if any("\x00" in key for key in value):
+                    return field
+                ahead.extend((f"{field}.{key}".lstrip("."), item) for key, item in value.items())
+            case list():
+                ahead.extend((f"{field}.{place}".lstrip("."), item) for place, item in enumerate(value))
+    return None
