@@ -1,0 +1,29 @@
+-- name: api_keys
+SELECT id, workspace_id, name, secret_sha256, scopes, allowed_ips
+FROM catalog.api_keys
+WHERE revoked_at IS NULL
+
+-- name: workspaces
+SELECT id, timezone, default_country, send_window, frequency_caps, budget
+FROM catalog.workspaces
+
+-- name: templates
+SELECT t.workspace_id, t.id AS template_id, t.version, t.key, t.channel, v.category
+FROM catalog.templates t
+JOIN catalog.template_versions v ON v.template_id = t.id AND v.version = t.version
+WHERE t.deleted_at IS NULL
+
+-- name: workflows
+SELECT workspace_id, id, key, name, status, version, category
+FROM catalog.workflows
+WHERE deleted_at IS NULL
+
+-- name: segments
+SELECT workspace_id, id, key FROM catalog.segments
+
+-- name: lists
+SELECT workspace_id, id, key FROM catalog.lists
+
+-- name: provider_accounts
+SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_second, is_default, updated_at
+FROM catalog.provider_accounts
