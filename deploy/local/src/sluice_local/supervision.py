@@ -107,6 +107,7 @@ class Supervisor:
         for unit in self._units:
             if unit.process is not None and unit.is_running:
                 unit.process.kill()
+                unit.process.wait()
 
     def _look_after(self, unit: Unit) -> None:
         if unit.is_running:
