@@ -1,0 +1,118 @@
+"""Answers to requests with an idempotency key, in Postgres: read where memory does not know, written in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from time import monotonic
+from typing import Final
+
+import orjson
+import structlog
+
+from ingest.domain.idempotency import KEPT_FOR, Answer, Place
+from sluice_runtime.clock import Clock
+from sluice_runtime.secrets import SealedTextError, SecretBox
+from sluice_storage.database import Database
+from sluice_storage.errors import is_transient
+from sluice_storage.statements import load
+
+_WAITING: Final = 20_000
+_BATCH: Final = 500
+_FIND_SECONDS: Final = 0.5
+_AWAY_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 1.0
+_CLEAN_SECONDS: Final = 600.0
+
+_log = structlog.get_logger()
+_statements = load("ingest")
+
+
+class PostgresAnswers:
+    """Keeps answers for a day. While Postgres is away it knows nothing and holds up nobody.
+
+    `box` seals the bodies. Invariant: at most `_WAITING` answers wait to be written; beyond that the oldest go.
+    """
+
+    def __init__(self, database: Database, box: SecretBox, clock: Clock) -> None:
+        self._database = database
+        self._box = box
+        self._clock = clock
+        self._waiting: deque[tuple[Place, Answer]] = deque(maxlen=_WAITING)
+        self._filled = asyncio.Event()
+        self._away_until = 0.0
+        self._clean_at = 0.0
+
+    async def find(self, place: Place) -> Answer | None:
+        """Return the answer kept for `place`; None too where Postgres does not say so within half a second."""
+        if monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(_FIND_SECONDS), self._database.connection() as connection:
+                row = await connection.fetchrow(_statements.find_answer, *place)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._away_until = monotonic() + _AWAY_SECONDS
+            _log.warning("answers.unreadable", error=type(error).__name__)
+            return None
+        if row is None or self._clock.now() - row["answered_at"] >= KEPT_FOR:
+            return None
+        try:
+            body = self._box.decrypt(row["body"]).encode()
+        except SealedTextError:
+            return None
+        return Answer(row["fingerprint"], row["status"], row["headers"], body, row["answered_at"])
+
+    def put(self, place: Place, answer: Answer) -> None:
+        """Keep an answer, some moments later."""
+        self._waiting.append((place, answer))
+        self._filled.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write what is waiting until `stop` is set, and then what is left; forget what is older than a day."""
+        stopping = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            filled = asyncio.create_task(self._filled.wait())
+            await asyncio.wait({filled, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=_CLEAN_SECONDS)
+            filled.cancel()
+            if not await self._tried():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+        await self._tried()
+
+    async def _tried(self) -> bool:
+        try:
+            await self._write()
+            await self._clean()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("answers.unwritten", count=len(self._waiting), error=type(error).__name__)
+            return False
+        return True
+
+    async def _write(self) -> None:
+        self._filled.clear()
+        while self._waiting:
+            batch = [self._waiting[place] for place in range(min(_BATCH, len(self._waiting)))]
+            # One statement cannot touch a row twice; the first answer to a key is the one that counts.
+            first = dict(reversed(batch))
+            columns = zip(*(self._row(place, answer) for place, answer in first.items()), strict=True)
+            async with self._database.connection() as connection:
+                await connection.execute(_statements.keep_answers, *map(list, columns), self._clock.now() - KEPT_FOR)
+            for _ in batch:
+                self._waiting.popleft()
+
+    def _row(self, place: Place, answer: Answer) -> tuple[object, ...]:
+        sealed = self._box.encrypt(answer.body.decode())
+        headers = orjson.dumps(dict(answer.headers)).decode()
+        return (*place, answer.fingerprint, answer.status, headers, sealed, answer.at)
+
+    async def _clean(self) -> None:
+        if monotonic() < self._clean_at:
+            return
+        async with self._database.connection() as connection:
+            await connection.execute(_statements.forget_answers, self._clock.now() - KEPT_FOR)
+        self._clean_at = monotonic() + _CLEAN_SECONDS

@@ -1,0 +1,124 @@
+"""Where ingest is wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+from aiohttp import web
+
+from ingest.adapters.answers import PostgresAnswers
+from ingest.adapters.renewal import Renewal
+from ingest.domain.idempotency import AnswerBook
+from ingest.domain.rates import RateLimiter
+from ingest.handlers.bulk import Bulk
+from ingest.handlers.callbacks import Callbacks
+from ingest.handlers.documents import Documents
+from ingest.handlers.engagements import Engagements
+from ingest.handlers.guard import AnswerStore, Authenticate, Guard
+from ingest.handlers.intake import Intake
+from ingest.handlers.sends import Renew, Sends
+from ingest.handlers.tracking import Tracking
+from ingest.settings import IngestSettings
+from sluice_catalog.credentials import Authenticator
+from sluice_catalog.models import ProviderAccount
+from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_channel.signatures import sandbox_secret
+from sluice_messaging.kafka import KafkaMessaging
+from sluice_messaging.ports import EventPublisher
+from sluice_runtime.api import Operation, add_operations
+from sluice_runtime.clock import Clock
+from sluice_runtime.http import application
+from sluice_runtime.problems import Problem
+from sluice_runtime.secrets import PROVIDER_SECRETS, TRACKING_LINKS, SecretBox, derive_key
+from sluice_runtime.service import Service
+from sluice_storage.database import Database
+from sluice_storage.errors import is_transient
+
+SCHEMA: Final = "ingest"
+_ANSWERS: Final = "idempotent-answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the HTTP application is made of; tests replace the parts that they are not about."""
+
+    settings: IngestSettings
+    clock: Clock
+    publisher: EventPublisher
+    snapshot: CatalogSnapshot
+    renew: Renew
+    answers: AnswerStore
+    engagements: Engagements
+    definitions: Sequence[Operation] = ()
+
+    def build(self) -> tuple[web.Application, Intake]:
+        """Return the application with every door, and the intake behind them."""
+        settings = self.settings
+        intake = Intake(self.publisher, max_bytes=settings.in_flight_bytes, seconds=settings.publish_seconds)
+        app = application(translate=_database_away)
+        guard = self._guard(Authenticator(self.snapshot))
+        app.on_response_prepare.append(guard.write_rate_limit)
+        add_operations(app, guard.guarded(self._operations(intake)), guard.authenticate)
+        return app, intake
+
+    def _operations(self, intake: Intake) -> list[Operation]:
+        key = derive_key(self.settings.secret_bytes, TRACKING_LINKS)
+        operations = [
+            *Sends(self.snapshot, self.renew, intake, self.clock).operations(),
+            *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
+            *self.definitions,
+            *Callbacks(self._account, intake, self.clock, self.settings.public_url).operations(),
+            *Tracking(key, self.engagements, intake, self.clock).operations(),
+        ]
+        return [*operations, *Documents(operations).operations()]
+
+    def _guard(self, authenticate: Authenticate) -> Guard:
+        settings = self.settings
+        limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
+        book = AnswerBook(settings.remembered_answers, settings.remembered_answer_bytes)
+        return Guard(authenticate, limiter, book, self.answers, self.clock)
+
+    def _account(self, account_id: UUID) -> ProviderAccount | None:
+        account = self.snapshot.provider_account(account_id)
+        if account is None or account.provider != "sandbox":
+            return account
+        return replace(account, secrets={"callback_secret": sandbox_secret(self.settings.secret_bytes, account_id)})
+
+
+async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Clock) -> Service:
+    """Open what ingest needs. Neither Postgres nor the broker has to be there yet: `/ready` says what is missing."""
+    catalog_box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
+    catalog = await _database(settings, resources, "catalog")
+    database = await _database(settings, resources, SCHEMA)
+    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, "ingest", clock))
+    snapshot = CatalogSnapshot(catalog, catalog_box)
+    answers = PostgresAnswers(database, SecretBox(derive_key(settings.secret_bytes, _ANSWERS)), clock)
+    engagements = Engagements(messaging.publisher, settings.waiting_engagements)
+    app, intake = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), answers, engagements).build()
+
+    async def ready() -> str | None:
+        return await intake.trouble() if snapshot.loaded else "the catalog has not been loaded yet"
+
+    loops: dict[str, Any] = {
+        "catalog": snapshot.follow,
+        "catalog-listener": snapshot.listener(settings.postgres).run,
+        "answers": answers.run,
+        "engagements": engagements.run,
+    }
+    return Service(http=app, loops=loops, ready=ready)
+
+
+async def _database(settings: IngestSettings, resources: AsyncExitStack, schema: str) -> Database:
+    return await resources.enter_async_context(
+        await Database.open(settings.postgres, schema, application_name="ingest", min_size=0, max_size=4)
+    )
+
+
+def _database_away(error: Exception) -> Problem | None:
+    if not is_transient(error):
+        return None
+    return Problem(503, "Not available", "The database cannot be reached. Try again.", headers={"Retry-After": "2"})

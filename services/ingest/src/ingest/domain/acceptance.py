@@ -1,0 +1,174 @@
+"""From a request to the one record that everything downstream works from. Decides alone: no I/O, `now` is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from ingest.domain import naming
+from ingest.domain.bodies import CommonFields, EmailSend, SendBody, SmsSend, WhatsAppSend, WorkflowTrigger
+from ingest.domain.contents import content_of
+from ingest.domain.definitions_view import DefinitionsView
+from ingest.domain.lanes import effective_category, lane_for
+from ingest.domain.recipients import is_single, recipients_of
+from ingest.domain.refusal import RefusedError, WrongField
+from sluice_catalog.addresses import normalise_email
+from sluice_catalog.models import WorkflowReference
+from sluice_contracts.messages.content import Sender
+from sluice_contracts.messages.trigger import DirectSend, Recipients, TriggerAccepted, WorkflowStart
+from sluice_contracts.vocabulary import Category, Channel
+
+FURTHEST: Final = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A trigger ready to be appended. `job_id` is its only job's public id, None where there may be several."""
+
+    trigger: TriggerAccepted
+    job_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known of a request beside its body."""
+
+    workspace_id: UUID
+    trigger_id: UUID
+    now: datetime
+
+
+def accept_send(
+    body: SendBody, channel: Channel, circumstances: Circumstances, definitions: DefinitionsView
+) -> Acceptance:
+    """Return the trigger for one message on one channel.
+
+    Raises RefusedError with every field that is wrong in one respect.
+    """
+    workspace_id = circumstances.workspace_id
+    _check_times(body, circumstances.now)
+    recipients = recipients_of(body, workspace_id, definitions)
+    chosen = content_of(body, channel, workspace_id, definitions)
+    category = effective_category(_asked_category(body), chosen.category, recipients)
+    trigger = TriggerAccepted(
+        **_common(body, circumstances, recipients, category),
+        campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
+        plan=DirectSend(channel=channel, content=chosen.content),
+        variables=_direct_names(body) | body.variables,
+        sender=_sender(body, channel, workspace_id, definitions),
+    )
+    job_id = naming.only_job(circumstances.trigger_id, channel) if is_single(recipients) else None
+    return Acceptance(trigger, job_id)
+
+
+def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definitions: DefinitionsView) -> Acceptance:
+    """Return the trigger for one run of a workflow, frozen at the version that is active now.
+
+    Raises RefusedError: 422 where the body is wrong or names no workflow, 409 where the workflow is not active.
+    """
+    workspace_id = circumstances.workspace_id
+    _check_times(body, circumstances.now)
+    recipients = recipients_of(body, workspace_id, definitions)
+    workflow = _workflow(body, workspace_id, definitions)
+    if workflow.status != "active" or workflow.version is None:
+        message = f"the workflow {workflow.name!r} is {workflow.status}, not active"
+        raise RefusedError([WrongField(_workflow_field(body), message)], status=409, missing=True)
+    category = effective_category(body.category, workflow.category, recipients)
+    trigger = TriggerAccepted(
+        **_common(body, circumstances, recipients, category),
+        campaign_name=body.campaign_name or workflow.name,
+        plan=WorkflowStart(workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name),
+        variables=body.variables,
+        channel_variables=body.channel_variables.by_channel(),
+    )
+    return Acceptance(trigger, None)
+
+
+def _common(
+    body: CommonFields, circumstances: Circumstances, recipients: Recipients, category: Category
+) -> dict[str, Any]:
+    return {
+        "trigger_id": circumstances.trigger_id,
+        "workspace_id": circumstances.workspace_id,
+        "accepted_at": circumstances.now,
+        "lane": lane_for(category, recipients),
+        "category": category,
+        "recipients": recipients,
+        "excluded_contacts": body.excluded_contacts,
+        "metadata": body.metadata,
+        "trigger_at": body.trigger_at,
+        "expires_at": body.expires_at,
+        "dry_run": body.dry_run,
+    }
+
+
+def _check_times(body: CommonFields, now: datetime) -> None:
+    wrong = []
+    if body.trigger_at is not None and body.trigger_at > now + FURTHEST:
+        wrong.append(WrongField("trigger_at", f"is more than {FURTHEST.days} days ahead"))
+    if body.expires_at is not None and body.expires_at <= max(now, body.trigger_at or now):
+        wrong.append(WrongField("expires_at", "is not after the trigger begins"))
+    if wrong:
+        raise RefusedError(wrong)
+
+
+def _asked_category(body: SendBody) -> Category | None:
+    if not isinstance(body, WhatsAppSend) or body.conversation_category is None:
+        return body.category
+    conversation = Category(body.conversation_category)
+    if body.category not in {None, conversation}:
+        raise RefusedError([WrongField("conversation_category", "says another category than `category`")])
+    return conversation
+
+
+def _direct_names(body: SendBody) -> dict[str, Any]:
+    if not isinstance(body, EmailSend):
+        return {}
+    names = {"first_name": body.direct_first_name, "last_name": body.direct_last_name}
+    given = {name: value for name, value in names.items() if value is not None}
+    if given and body.direct_email is None:
+        raise RefusedError([WrongField(f"direct_{name}", "goes with recipient_type direct_email") for name in given])
+    return given
+
+
+def _sender(body: SendBody, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> Sender:
+    match body:
+        case EmailSend():
+            addresses = {"from_email": body.from_email, "reply_to": body.reply_to}
+            wrong = [name for name, text in addresses.items() if text is not None and normalise_email(text) is None]
+            if wrong:
+                raise RefusedError([WrongField(name, "is not an email address") for name in wrong])
+            return Sender(from_email=body.from_email, from_name=body.from_name, reply_to=body.reply_to)
+        case SmsSend(sms_identity_id=str(identity)):
+            return Sender(account_id=_account("sms_identity_id", identity, channel, workspace_id, definitions))
+        case WhatsAppSend(whatsapp_identity_id=str(identity)):
+            return Sender(account_id=_account("whatsapp_identity_id", identity, channel, workspace_id, definitions))
+        case _:
+            return Sender()
+
+
+def _account(field: str, identity: str, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> UUID:
+    try:
+        account_id = UUID(identity)
+    except ValueError:
+        raise RefusedError([WrongField(field, "is not the id of a provider account")]) from None
+    account = definitions.provider_account(account_id)
+    if account is None or account.workspace_id != workspace_id or account.channel is not channel:
+        raise RefusedError([WrongField(field, f"there is no such provider account for {channel.value}")], missing=True)
+    return account_id
+
+
+def _workflow(body: WorkflowTrigger, workspace_id: UUID, definitions: DefinitionsView) -> WorkflowReference:
+    if (body.workflow_name is None) is (body.workflow_id is None):
+        raise RefusedError([WrongField("workflow_name", "either workflow_name or workflow_id is needed")])
+    named = body.workflow_name or body.workflow_id or ""
+    found = definitions.workflow(workspace_id, named)
+    if found is None:
+        raise RefusedError([WrongField(_workflow_field(body), f"there is no workflow {named!r}")], missing=True)
+    return found
+
+
+def _workflow_field(body: WorkflowTrigger) -> str:
+    return "workflow_name" if body.workflow_name is not None else "workflow_id"

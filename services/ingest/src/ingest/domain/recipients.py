@@ -1,0 +1,90 @@
+"""Whom a request is for: exactly the field that its `recipient_type` needs, and no other."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from ingest.domain.bodies import CommonFields, RecipientType
+from ingest.domain.definitions_view import DefinitionsView
+from ingest.domain.refusal import RefusedError, WrongField
+from sluice_contracts.messages.trigger import (
+    AddressRecipients,
+    AllRecipients,
+    ContactRecipients,
+    ListRecipients,
+    Recipients,
+    SegmentRecipients,
+    TagRecipients,
+)
+from sluice_contracts.vocabulary import Channel
+
+_NEEDED: Final = {
+    RecipientType.CONTACT: "contact_external_id",
+    RecipientType.CONTACTS: "contact_external_ids",
+    RecipientType.TAG: "tags",
+    RecipientType.SEGMENT: "segment_id",
+    RecipientType.LIST: "list_id",
+    RecipientType.DIRECT_SMS: "direct_sms",
+    RecipientType.DIRECT_EMAIL: "direct_email",
+    RecipientType.DIRECT_WHATSAPP: "direct_whatsapp",
+}
+_DIRECT: Final = {
+    RecipientType.DIRECT_SMS: Channel.SMS,
+    RecipientType.DIRECT_EMAIL: Channel.EMAIL,
+    RecipientType.DIRECT_WHATSAPP: Channel.WHATSAPP,
+}
+
+
+def recipients_of(body: CommonFields, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
+    """Return the recipients that `body` names; contacts named twice count once.
+
+    Raises RefusedError where the field that `recipient_type` needs is not there, another one is, or the segment or list
+    does not exist. Contacts are not looked up: an unknown one is filtered later.
+    """
+    kind = body.recipient_type
+    needed = _NEEDED.get(kind)
+    given = {name: value for name in _NEEDED.values() if (value := getattr(body, name, None)) is not None}
+    if needed is not None and needed not in type(body).model_fields:
+        raise RefusedError([WrongField("recipient_type", f"{kind.value} is not a recipient type of this channel")])
+    wrong = [WrongField(name, f"does not go with recipient_type {kind.value}") for name in given if name != needed]
+    if needed is not None and needed not in given:
+        wrong.insert(0, WrongField(needed, f"is needed with recipient_type {kind.value}"))
+    if wrong:
+        raise RefusedError(wrong)
+    return _build(kind, given.get(needed or ""), workspace_id, definitions)
+
+
+def is_single(recipients: Recipients) -> bool:
+    """Whether there is exactly one recipient, named by the caller."""
+    match recipients:
+        case ContactRecipients(external_ids=[_]) | AddressRecipients(addresses=[_]):
+            return True
+        case _:
+            return False
+
+
+def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
+    match kind:
+        case RecipientType.CONTACT:
+            return ContactRecipients(external_ids=[value])
+        case RecipientType.CONTACTS:
+            return ContactRecipients(external_ids=list(dict.fromkeys(value)))
+        case RecipientType.TAG:
+            return TagRecipients(tags=list(dict.fromkeys(value)))
+        case RecipientType.SEGMENT:
+            return SegmentRecipients(
+                segment_id=_existing("segment_id", "segment", value, definitions.segment(workspace_id, value))
+            )
+        case RecipientType.LIST:
+            return ListRecipients(list_id=_existing("list_id", "list", value, definitions.list(workspace_id, value)))
+        case RecipientType.ALL:
+            return AllRecipients()
+        case _:
+            return AddressRecipients(channel=_DIRECT[kind], addresses=[value])
+
+
+def _existing(field: str, what: str, name: str, found: UUID | None) -> UUID:
+    if found is None:
+        raise RefusedError([WrongField(field, f"there is no {what} {name!r}")], missing=True)
+    return found

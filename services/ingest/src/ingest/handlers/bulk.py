@@ -1,0 +1,152 @@
+"""Bulk calls: up to a thousand items, one result an item in their order, one publish for all that are good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from ingest.domain import naming
+from ingest.domain.acceptance import Acceptance, Circumstances, accept_send, accept_workflow
+from ingest.domain.answers import BulkAnswer
+from ingest.domain.bodies import ITEMS, BulkSends, BulkTriggers, WorkflowTrigger
+from ingest.domain.definitions_view import DefinitionsView
+from ingest.domain.refusal import RefusedError
+from ingest.handlers.intake import Intake
+from ingest.handlers.refusals import problem_of
+from ingest.handlers.sends import IDEMPOTENCY_KEY, Renew, ids_of, record_of
+from sluice_catalog.api_keys import EVENTS_WRITE
+from sluice_contracts.vocabulary import Channel
+from sluice_runtime import metrics
+from sluice_runtime.api import Call, Operation
+from sluice_runtime.clock import Clock
+from sluice_runtime.http import DEFAULT_BODY_LIMIT, json_response
+from sluice_runtime.problems import Problem, invalid
+from sluice_runtime.validation import field_errors
+
+BODY_LIMIT: Final = 16 * 1024 * 1024
+_TURN: Final = 25
+"""Items after which the loop is given to others: a bulk call must not hold up an OTP."""
+
+Accept = Callable[[Any, Circumstances], Acceptance]
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """An item that names a definition that is not in memory."""
+
+    problem: Problem
+
+
+class Bulk:
+    """Takes bulk requests in."""
+
+    def __init__(self, definitions: DefinitionsView, renew: Renew, intake: Intake, clock: Clock) -> None:
+        self._definitions = definitions
+        self._renew = renew
+        self._intake = intake
+        self._clock = clock
+
+    def operations(self) -> list[Operation]:
+        """Return the operations for `add_operations`."""
+        return [
+            Operation(
+                "POST",
+                "/api/v1/messages/bulk",
+                "send_bulk",
+                "Send up to 1,000 messages, each on a channel of its own",
+                "Sends",
+                self._send,
+                EVENTS_WRITE,
+                body=BulkSends,
+                answers={200: BulkAnswer},
+                body_limit=BODY_LIMIT,
+            ),
+            Operation(
+                "POST",
+                "/api/v1/workflows/trigger/bulk",
+                "trigger_workflow_bulk",
+                "Start up to 1,000 workflows",
+                "Sends",
+                self._trigger,
+                EVENTS_WRITE,
+                body=BulkTriggers,
+                answers={200: BulkAnswer},
+                body_limit=BODY_LIMIT,
+            ),
+        ]
+
+    async def _send(self, call: Call) -> web.StreamResponse:
+        return await self._take(call, call.body.messages, self._accept_send)
+
+    async def _trigger(self, call: Call) -> web.StreamResponse:
+        return await self._take(call, call.body.triggers, self._accept_workflow)
+
+    def _accept_send(self, item: Any, circumstances: Circumstances) -> Acceptance:
+        channel = item.get("channel")
+        model = ITEMS.get(channel) if isinstance(channel, str) else None
+        if model is None:
+            raise invalid([{"field": "channel", "message": f"must be one of {', '.join(ITEMS)}"}])
+        return accept_send(model.model_validate(item), Channel(channel), circumstances, self._definitions)
+
+    def _accept_workflow(self, item: Any, circumstances: Circumstances) -> Acceptance:
+        return accept_workflow(WorkflowTrigger.model_validate(item), circumstances, self._definitions)
+
+    async def _take(self, call: Call, items: Sequence[Any], accept: Accept) -> web.StreamResponse:
+        measured = len(call.raw) > DEFAULT_BODY_LIMIT
+        decided: list[Acceptance | _Missed | Problem] = []
+        for index, item in enumerate(items):
+            if index % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+            decided.append(self._decide(call, index, item, accept, measured=measured))
+        if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
+            for index, outcome in enumerate(decided):
+                if isinstance(outcome, _Missed):
+                    decided[index] = self._decide(call, index, items[index], accept, measured=False)
+        good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
+        if good:
+            await self._intake.append([record_of(acceptance) for acceptance in good])
+        for lane, count in Counter(acceptance.trigger.lane for acceptance in good).items():
+            metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
+        return json_response(
+            {
+                "success": len(good) == len(decided),
+                "accepted": len(good),
+                "failed": len(decided) - len(good),
+                "results": [_result(index, outcome) for index, outcome in enumerate(decided)],
+            }
+        )
+
+    def _decide(
+        self, call: Call, index: int, item: Any, accept: Accept, *, measured: bool
+    ) -> Acceptance | _Missed | Problem:
+        now = self._clock.now()
+        workspace_id = call.principal.workspace_id
+        key = call.request.headers.get(IDEMPOTENCY_KEY)
+        circumstances = Circumstances(workspace_id, naming.trigger_id(workspace_id, key, now, index), now)
+        if not isinstance(item, dict):
+            return invalid([{"field": "", "message": "must be an object"}])
+        if measured and len(orjson.dumps(item)) > DEFAULT_BODY_LIMIT:
+            return Problem(413, "Too large", f"An event may have at most {DEFAULT_BODY_LIMIT} bytes.")
+        try:
+            return accept(item, circumstances)
+        except ValidationError as error:
+            return invalid(field_errors(error, item))
+        except RefusedError as refusal:
+            problem = problem_of(refusal)
+            return _Missed(problem) if refusal.missing else problem
+        except Problem as problem:
+            return problem
+
+
+def _result(index: int, outcome: Acceptance | _Missed | Problem) -> dict[str, Any]:
+    if isinstance(outcome, Acceptance):
+        return {"index": index, "success": True, **ids_of(outcome)}
+    problem = outcome.problem if isinstance(outcome, _Missed) else outcome
+    return {"index": index, "success": False, "problem": problem.document(), "errors": problem.errors}
