@@ -21,7 +21,7 @@ class SmsMessage:
 
 @dataclass(frozen=True, slots=True)
 class EmailMessage:
-    """A rendered email. `headers` are ours (List-Unsubscribe and such); values may still hold anything a variable held."""
+    """A rendered email. `headers` are ours (List-Unsubscribe and such); values may hold anything a variable held."""
 
     subject: str
     html: str | None
@@ -61,7 +61,7 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took responsibility. `state` may say more than that (a provider without receipts delivers at once)."""
+    """The provider took responsibility. `state` may say more (a provider without receipts delivers at once)."""
 
     provider_id: str | None
     state: MessageState = MessageState.ACCEPTED

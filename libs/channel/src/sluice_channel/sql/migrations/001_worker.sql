@@ -36,11 +36,9 @@ CREATE INDEX waves_by_age ON waves (claimed_at);
 -- Slots of rate-limited provider accounts. `next_at` is the first free slot; `horizon` is until when those who were
 -- told to come back fill the slots after it.
 CREATE TABLE pace (
-    account_id uuid NOT NULL,
-    sender text NOT NULL,
+    account_id uuid PRIMARY KEY,
     next_at timestamptz NOT NULL,
-    horizon timestamptz NOT NULL,
-    PRIMARY KEY (account_id, sender)
+    horizon timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- One row a message that counts towards a frequency cap or a budget; made only where one is configured.

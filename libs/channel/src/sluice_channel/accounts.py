@@ -1,0 +1,142 @@
+"""The provider accounts that this process sends through: one provider instance each, with its circuit and its pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from sluice_catalog.models import ProviderAccount
+from sluice_catalog.repository import Catalog
+from sluice_channel.costs import PriceList
+from sluice_channel.domain.circuit import Circuit
+from sluice_channel.provider import Limits, Outcome, Provider, ProviderFactory, RejectAccount, Retry
+from sluice_contracts.messages.content import Sender
+from sluice_contracts.vocabulary import Channel
+from sluice_runtime import metrics
+
+_CAPACITY: Final = 1000
+_GRACE_SECONDS: Final = 120.0
+"""How long a provider that was replaced stays open for what is still on its way through it."""
+
+_DEFAULT_PAUSE: Final = timedelta(seconds=2)
+
+_log = structlog.get_logger()
+
+
+class ActiveAccount:
+    """One provider account in use, and what this process has learned about it."""
+
+    def __init__(self, account: ProviderAccount, provider: Provider) -> None:
+        self.account = account
+        self.provider = provider
+        self.circuit = Circuit()
+        self.places = asyncio.Semaphore(max(1, self.limits.concurrency))
+        self.prices = PriceList(account.channel, account.config.get("prices"))
+        self.matches_replies_by_address = bool(getattr(provider, "matches_replies_by_address", False))
+        self._pauses: dict[str | None, datetime] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """The provider's declared limits."""
+        return self.provider.limits
+
+    @property
+    def rate_per_second(self) -> float | None:
+        """Messages a second that all copies together may hand over; None is no limit."""
+        return self.account.rate_per_second or self.provider.limits.rate_per_second
+
+    def paused_until(self, sender: str | None, now: datetime) -> datetime | None:
+        """Return until when the account, or this sender of it, must wait because the provider said so."""
+        until = max((self._pauses[key] for key in (None, sender) if key in self._pauses), default=None)
+        return until if until is not None and until > now else None
+
+    def learn(self, outcome: Outcome, sender: str | None, now: datetime) -> timedelta | None:
+        """Take in what an outcome says about the account; return for how long all of it must pause, if so."""
+        match outcome:
+            case RejectAccount(code, detail):
+                if self.circuit.is_closed:
+                    _log.error("account.refused", account=str(self.account.id), provider=self.account.provider,
+                               code=code, detail=detail)  # fmt: skip
+                self.circuit.refuse(now)
+            case Retry(scope="account" | "sender" as scope, burns_attempt=False, after=after):
+                pause = _DEFAULT_PAUSE if after is None else timedelta(seconds=max(after, 0))
+                key = None if scope == "account" else sender
+                self._pauses[key] = max(now + pause, self._pauses.get(key, now))
+                return pause if scope == "account" else None
+            case Retry(scope="account" | "connection"):
+                self.circuit.fault(now)
+            case Retry():
+                pass
+            case _:
+                self.circuit.succeed()
+        self._show_circuit()
+        return None
+
+    def _show_circuit(self) -> None:
+        gauge = metrics.CIRCUIT_OPEN.labels(self.account.provider, str(self.account.id))
+        gauge.set(0 if self.circuit.is_closed else 1)
+
+
+class Accounts:
+    """Finds the account that a command is sent through, and keeps its provider open."""
+
+    def __init__(self, catalog: Catalog, channel: Channel, factories: Mapping[str, ProviderFactory]) -> None:
+        self._catalog = catalog
+        self._channel = channel
+        self._factories = factories
+        self._active: OrderedDict[UUID, ActiveAccount] = OrderedDict()
+        self._retired: list[tuple[float, Provider]] = []
+
+    async def choose(self, workspace_id: UUID, sender: Sender) -> ActiveAccount | None:
+        """Return the account named by `sender`, or the workspace's default; None where there is none to use."""
+        if sender.account_id is None:
+            account = await self._catalog.default_account(workspace_id, self._channel)
+        else:
+            account = await self._catalog.provider_account(sender.account_id)
+        if account is None or account.workspace_id != workspace_id:
+            return None
+        return await self._activate(account)
+
+    async def find(self, account_id: UUID) -> ActiveAccount | None:
+        """Return one account of this channel; None where it is gone or its provider is not one of ours."""
+        account = await self._catalog.provider_account(account_id)
+        return None if account is None else await self._activate(account)
+
+    async def close(self) -> None:
+        """Close every provider."""
+        providers = [active.provider for active in self._active.values()] + [one for _, one in self._retired]
+        self._active.clear()
+        self._retired.clear()
+        await asyncio.gather(*(provider.close() for provider in providers), return_exceptions=True)
+
+    async def _activate(self, account: ProviderAccount) -> ActiveAccount | None:
+        active = self._active.get(account.id)
+        if active is not None and (active.account is account or active.account == account):
+            self._active.move_to_end(account.id)
+            return active
+        factory = self._factories.get(account.provider)
+        if factory is None or account.channel is not self._channel:
+            return None
+        if active is not None:
+            self._retired.append((time.monotonic(), active.provider))
+        active = ActiveAccount(account, factory(account))
+        self._active[account.id] = active
+        if len(self._active) > _CAPACITY:
+            _, oldest = self._active.popitem(last=False)
+            self._retired.append((time.monotonic(), oldest.provider))
+        await self._close_retired()
+        return active
+
+    async def _close_retired(self) -> None:
+        before = time.monotonic() - _GRACE_SECONDS
+        due = [provider for at, provider in self._retired if at < before]
+        self._retired = [(at, provider) for at, provider in self._retired if at >= before]
+        for provider in due:
+            await provider.close()

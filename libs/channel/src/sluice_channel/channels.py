@@ -1,0 +1,56 @@
+"""What is special to a channel: its addresses, how its content is rendered, and how it is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sluice_channel.provider import RenderedMessage
+from sluice_contracts.messages.content import Sender
+from sluice_contracts.vocabulary import Category, Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a rendered message still needs to know of its one recipient and of the request."""
+
+    reference: str
+    category: Category
+    sender: Sender
+
+
+class CompiledContent(Protocol):
+    """The content of one variant, compiled once and rendered for many."""
+
+    def render(self, values: Mapping[str, Any]) -> RenderedMessage:
+        """Return the message for these values, before anything is added for its one recipient.
+
+        Raises `templating.TemplateProblem`.
+        """
+        ...
+
+
+class ChannelKind(Protocol):
+    """One channel, as the worker needs it."""
+
+    channel: Channel
+
+    def is_address(self, address: str) -> bool:
+        """Say whether `address` has the normalised form of this channel's addresses."""
+        ...
+
+    def compile(self, content: Mapping[str, Any]) -> CompiledContent:
+        """Compile a variant's or an inline content's parts.
+
+        Raises `templating.TemplateProblem` when they are no templates.
+        """
+        ...
+
+    def address_to(self, message: RenderedMessage, envelope: Envelope) -> RenderedMessage:
+        """Return the message with what only its one recipient gets: tracked links, unsubscribe headers."""
+        ...
+
+    def segments(self, message: RenderedMessage) -> int | None:
+        """Return how many parts are paid for, None where the channel has no parts."""
+        ...

@@ -1,0 +1,57 @@
+"""From a record of commands to a record of reports: the handler of the channel's two command topics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from sluice_channel import emission
+from sluice_channel.command_run import CommandRun
+from sluice_channel.reports import JobReport
+from sluice_channel.tools import Tools
+from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.vocabulary import Channel, JobState
+from sluice_messaging.errors import PoisonError
+from sluice_messaging.ports import EventPublisher
+from sluice_messaging.records import Record
+from sluice_runtime import metrics
+from sluice_runtime.failpoints import FAILPOINTS
+
+_log = structlog.get_logger()
+
+
+class CommandHandler:
+    """Carries out commands. When `handle` returns, what came of every job is on `deliveries`, and not before."""
+
+    def __init__(self, channel: Channel, tools: Tools, publisher: EventPublisher) -> None:
+        self._channel = channel
+        self._tools = tools
+        self._publisher = publisher
+
+    async def handle(self, record: Record) -> None:
+        """Carry out the command of `record` and report.
+
+        Raises PoisonError for what is no command of this channel, TransientError for what will work later.
+        """
+        command = record.decode(JobsCommanded)
+        if command.channel is not self._channel or not len(command.jobs):
+            raise PoisonError(f"not a command for {self._channel}")
+        reports = await CommandRun(self._tools, command).carry_out()
+        await self._publisher.publish([emission.answer_to(command, reports, self._tools.clock.now())])
+        FAILPOINTS.reach("channel.after_emit")
+        self._count(reports)
+        _log.info(
+            "command.carried_out",
+            execution_id=str(command.execution_id), page=command.page, round=command.round,
+            **Counter(str(report.state) for report in reports),
+        )  # fmt: skip
+        FAILPOINTS.reach("channel.before_commit")
+
+    def _count(self, reports: Sequence[JobReport]) -> None:
+        for state, count in Counter(report.state for report in reports).items():
+            if state.is_final:
+                metrics.FINISHED_JOBS.labels(self._channel, state).inc(count)
+        for code, count in Counter(r.code for r in reports if r.state is JobState.FILTERED).items():
+            metrics.FILTERED_JOBS.labels(self._channel, code).inc(count)
