@@ -6,33 +6,44 @@ Names follow Prometheus (seconds, bytes, `_total`); label values come from close
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as people read of it: `documentation` is what it means, `advice` what to do when it looks wrong."""
+
+    name: str
+    kind: type[Counter | Gauge | Histogram]
+    documentation: str
+    advice: str
+    labels: tuple[str, ...]
+
 
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
-ADVICE: Final[dict[str, str]] = {}
-"""What to do about each metric, by its name."""
+_catalogue: Final[list[Described]] = []
 
 
 def _counter(name: str, meaning: str, advice: str, labels: Sequence[str] = ()) -> Counter:
-    ADVICE[name] = advice
+    _catalogue.append(Described(name, Counter, meaning, advice, tuple(labels)))
     return Counter(name, meaning, labels)
 
 
 def _gauge(name: str, meaning: str, advice: str, labels: Sequence[str] = ()) -> Gauge:
-    ADVICE[name] = advice
+    _catalogue.append(Described(name, Gauge, meaning, advice, tuple(labels)))
     return Gauge(name, meaning, labels)
 
 
 def _histogram(
     name: str, meaning: str, advice: str, labels: Sequence[str] = (), buckets: Sequence[float] = _FAST
 ) -> Histogram:
-    ADVICE[name] = advice
+    _catalogue.append(Described(name, Histogram, meaning, advice, tuple(labels)))
     return Histogram(name, meaning, labels, buckets=buckets)
 
 
@@ -166,6 +177,19 @@ FINISHED_JOBS = _counter(
     "Compare `failed` with `sent`.",
     ("channel", "state"),
 )
+FILTERED_JOBS = _counter(
+    "sluice_filtered_jobs_total",
+    "Jobs that were deliberately not sent, by channel and by the gate that they failed.",
+    "A sudden rise of one code: look at what changed in the template, the audience or the provider account.",
+    ("channel", "code"),
+)
+WAVE_SECONDS = _histogram(
+    "sluice_wave_seconds",
+    "Time from claiming a wave of up to fifty messages to knowing what came of each.",
+    "A p99 near the lease (30 s unless told): the provider is slow, and waves may be taken for cut off.",
+    ("channel",),
+    _SLOW,
+)
 UNCERTAIN_JOBS = _counter(
     "sluice_uncertain_jobs_total",
     "Jobs whose hand-over was cut off, so that nobody knows whether the provider has them.",
@@ -202,9 +226,9 @@ LIVE_FEEDS = _gauge(
 )
 
 
-def catalogue() -> list[MetricWrapperBase]:
+def catalogue() -> tuple[Described, ...]:
     """Return every metric of this module, in the order in which they are written."""
-    return [value for value in globals().values() if isinstance(value, MetricWrapperBase)]
+    return tuple(_catalogue)
 
 
 async def serve(request: web.Request) -> web.Response:
