@@ -160,8 +160,8 @@ def test_the_official_validator_and_ours_agree_on_a_signature() -> None:
 
 
 def _prism() -> tuple[str, Path]:
-    """Find Prism and Twilio's document where npm put them: `NODE_TOOLS` names the directory that holds node_modules."""
-    modules = Path(os.environ.get("NODE_TOOLS", ".")) / "node_modules"
+    """Find Prism and Twilio's document where npm put them, in the folder that `SLUICE_NODE_MODULES` names."""
+    modules = Path(os.environ.get("SLUICE_NODE_MODULES", "node_modules"))
     program = shutil.which("prism", path=str(modules / ".bin"))
     document = modules / "@twilio/cli-core/src/services/twilio-api/twilio_api_v2010.json"
     if program and document.is_file():

@@ -31,7 +31,7 @@ class Failpoints:
                 raise ValueError(f"SLUICE_FAILPOINTS: {pair!r} is not name=probability")
             probabilities[name.strip()] = float(probability)
         seed = os.environ.get("SLUICE_FAILPOINT_SEED")
-        return cls(probabilities, int(seed) if seed else None)
+        return cls(probabilities, int(seed) ^ os.getpid() if seed else None)
 
     def reach(self, name: str) -> None:
         """Kill this process with SIGKILL if `name` is armed and the dice say so."""
