@@ -1,0 +1,1 @@
+"""The bodies that callers read, each a pure function of rows. Keys and their order are the reference's."""

@@ -1,0 +1,91 @@
+"""From topics to rows: each handler decodes a batch, folds it, and has the projection join the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from sluice_contracts.messages.delivery import JobsReported
+from sluice_contracts.messages.execution import decode_execution
+from sluice_contracts.messages.trigger import TriggerAccepted, decode_trigger
+from sluice_messaging.errors import PoisonError
+from sluice_messaging.records import Record
+from sluice_runtime import metrics
+from status_api.domain.facts import ExecutionFacts, TriggerFacts, fold_accepted, fold_executions
+from status_api.domain.fold import ExecutionTouch, fold_reports
+
+MOST_REPORTS: Final = 4_000
+"""Reports in one transaction: as many as twenty full pages."""
+
+_NUL: Final = b"\\u0000"
+_REPLACEMENT: Final = b"\\ufffd"
+
+M = TypeVar("M")
+
+
+class Folding(Protocol):
+    """What joins facts into the tables; returns once they are durable."""
+
+    async def fold_reports(self, touches: Sequence[ExecutionTouch]) -> None:
+        """Join what is said about jobs."""
+        ...
+
+    async def fold_facts(self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts]) -> None:
+        """Join what is said about triggers and executions."""
+        ...
+
+
+class Projector:
+    """Handlers for the three kinds of topics. `announce` is called after each batch."""
+
+    def __init__(self, projection: Folding, announce: Callable[[], None]) -> None:
+        self._projection = projection
+        self._announce = announce
+
+    async def on_triggers(self, records: Sequence[Record]) -> None:
+        """Fold accepted triggers; requests about triggers are the orchestrator's."""
+        messages = [_decoded(record, decode_trigger) for record in records]
+        accepted = [message for message in messages if isinstance(message, TriggerAccepted)]
+        await self._projection.fold_facts(fold_accepted(accepted), [])
+        self._announce()
+
+    async def on_executions(self, records: Sequence[Record]) -> None:
+        """Fold plans, starts, totals and cancellations."""
+        triggers, executions = fold_executions(_decoded(record, decode_execution) for record in records)
+        await self._projection.fold_facts(triggers, executions)
+        self._announce()
+
+    async def on_deliveries(self, records: Sequence[Record]) -> None:
+        """Fold reports about jobs. A batch with very many goes in several transactions, each repeatable by itself."""
+        for messages in _portions([_decoded(record, JobsReported.decode) for record in records]):
+            await self._projection.fold_reports(fold_reports(messages))
+            metrics.PROJECTED_REPORTS.inc(sum(len(message.jobs) for message in messages))
+            self._announce()
+
+
+def _portions(messages: Sequence[JobsReported]) -> Iterator[list[JobsReported]]:
+    portion: list[JobsReported] = []
+    reports = 0
+    for message in messages:
+        if portion and reports + len(message.jobs) > MOST_REPORTS:
+            yield portion
+            portion, reports = [], 0
+        portion.append(message)
+        reports += len(message.jobs)
+    if portion:
+        yield portion
+
+
+def _decoded(record: Record, decode: Callable[[bytes], M]) -> M:
+    """Decode a record, with what PostgreSQL cannot store replaced: a provider's odd sentence must not cost an outcome."""
+    value = record.value
+    if _NUL in value:
+        value = value.replace(_NUL, _REPLACEMENT)
+    try:
+        return decode(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PoisonError(f"{place}: {first['msg']}") from error
