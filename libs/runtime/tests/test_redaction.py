@@ -65,8 +65,15 @@ def test_addresses_are_masked_at_every_depth_and_in_every_kind_of_value() -> Non
         def __str__(self) -> str:
             return "for ada@example.com"
 
-    shown = redact({"error": ValueError("no ada@example.com"), "list": ["+14155550123"], "thing": Thing(), "to": "4155550123"})
-    assert shown == {"error": "no a***@example.com", "list": ["+14***23"], "thing": "for a***@example.com", "to": "415***23"}
+    shown = redact(
+        {"error": ValueError("no ada@example.com"), "list": ["+14155550123"], "thing": Thing(), "to": "4155550123"}
+    )
+    assert shown == {
+        "error": "no a***@example.com",
+        "list": ["+14***23"],
+        "thing": "for a***@example.com",
+        "to": "415***23",
+    }
 
 
 def test_endless_nesting_comes_to_an_end() -> None:

@@ -116,7 +116,7 @@ def _handler(
         if operation.body is None:
             return await operation.handler(Call(request, principal, None, query))
         raw = await read_body(request, operation.body_limit)
-        body = _validated(operation.body, raw, request)
+        body = _validated(operation.body, raw or b"{}", request)
         return await operation.handler(Call(request, principal, body, query, raw))
 
     return handle
@@ -135,7 +135,7 @@ async def _authenticated(
 
 def _validated(model: type[BaseModel], raw: bytes, request: web.Request) -> BaseModel:
     try:
-        body = model.model_validate_json(raw or b"{}")
+        body = model.model_validate_json(raw)
     except ValidationError as error:
         if _is_clearly_not_json(request.content_type, raw):
             raise Problem(415, detail="Send the body as application/json.") from error

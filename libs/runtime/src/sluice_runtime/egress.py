@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import TCPConnector
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from aiohttp import AddrInfoType, TCPConnector
 
 _METADATA: Final = frozenset(
     {"169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"}
 )
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _RESOLVE_SECONDS: Final = 5.0
 
 
@@ -54,36 +54,32 @@ def check_address(address: str, *, allow_private: bool) -> None:
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+        ip = _wrapped(ip) or ip
     local = ip.is_loopback or (ip.is_private and not ip.is_link_local and not ip.is_unspecified and not ip.is_reserved)
     if str(ip) in _METADATA or ip.is_multicast or not (ip.is_global or (allow_private and local)):
         raise ForbiddenUrlError("the URL leads to an address that is not public")
 
 
 def guarded_connector(*, allow_private: bool, limit: int = 100) -> TCPConnector:
-    """Return a connector for `aiohttp.ClientSession` that checks each address at the moment of connecting."""
-    return TCPConnector(resolver=_GuardedResolver(allow_private=allow_private), limit=limit)
+    """Return a connector for `aiohttp.ClientSession` that checks each address at the moment of connecting to it."""
+
+    def open_socket(target: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, where = target
+        try:
+            check_address(str(where[0]), allow_private=allow_private)
+        except ForbiddenUrlError as error:
+            # An OSError is what the client expects here and turns into its own ClientConnectorError.
+            raise OSError(errno.EACCES, str(error)) from error
+        return socket.socket(family, kind, protocol)
+
+    return TCPConnector(socket_factory=open_socket, limit=limit)
 
 
-class _GuardedResolver(AbstractResolver):
-    def __init__(self, *, allow_private: bool) -> None:
-        self._resolver = ThreadedResolver()
-        self._allow_private = allow_private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        for entry in found:
-            try:
-                check_address(entry["host"], allow_private=self._allow_private)
-            except ForbiddenUrlError as error:
-                # An OSError is what the client expects from a resolver; anything else would escape its own errors.
-                raise OSError(str(error)) from error
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
+def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a packet to `ip` ends up at through a translator or tunnel."""
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 async def _addresses(host: str, port: int) -> Sequence[str]:

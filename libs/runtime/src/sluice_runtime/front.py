@@ -12,18 +12,17 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
-from opentelemetry import context as trace_context
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Histogram
 
 from sluice_runtime import logging, metrics, tracing
 from sluice_runtime.problems import Problem
 
-REQUEST_ID: Final = "request_id"
+REQUEST_ID: Final = web.RequestKey("request_id", str)
 SLOW_SECONDS: Final = 0.5
 """Requests that take longer get a log line even when all is well; the others do at level debug."""
 
-_BEGUN: Final = "begun"
+_BEGUN: Final = web.RequestKey("begun", bool)
 _UNROUTED: Final = "unrouted"
 _PROBES: Final = frozenset({"/live", "/ready", "/metrics"})
 _SENDABLE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -76,11 +75,8 @@ async def _traced(
 ) -> web.StreamResponse:
     incoming = tracing.extract(request.headers)
     if not tracing.is_recording():
-        token = trace_context.attach(incoming)
-        try:
+        with tracing.attached(incoming):
             return await _answered(request, route, handler, translate)
-        finally:
-            trace_context.detach(token)
     attributes = {"http.request.method": _known(request.method), "http.route": route}
     with tracing.tracer().start_as_current_span(
         f"{_known(request.method)} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes

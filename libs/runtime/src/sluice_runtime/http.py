@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from sluice_contracts.base import format_instant
 from sluice_runtime.front import Translate, front, write_request_id
@@ -82,9 +83,9 @@ async def read_json(request: web.Request, limit: int = DEFAULT_BODY_LIMIT) -> An
     """
     raw = await read_body(request, limit)
     try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise invalid([{"field": "", "message": f"not valid JSON: {error}"}]) from error
+        data = from_json(raw)
+    except ValueError as error:
+        raise invalid([{"field": "", "message": f"Invalid JSON: {error}"}]) from error
     refuse_nul(raw)
     return data
 

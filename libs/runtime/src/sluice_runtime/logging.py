@@ -6,6 +6,7 @@ both look alike and neither shows an address or a secret.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -80,7 +81,12 @@ def _redactor(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 
 def _render_json(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
     first = {name: event.pop(name, None) for name in ("timestamp", "level", "service", "event")}
-    return orjson.dumps({**first, **event}, default=str, option=orjson.OPT_NON_STR_KEYS)
+    line = {**first, **event}
+    try:
+        return orjson.dumps(line, default=str)
+    except TypeError:
+        # A number beyond 64 bits or half a character: rare, and no reason to lose a line.
+        return json.dumps(line, default=str).encode()
 
 
 def _render_console(logger: WrappedLogger, name: str, event: EventDict) -> bytes:

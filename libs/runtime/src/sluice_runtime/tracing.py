@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -65,6 +66,16 @@ def inject(headers: dict[str, str]) -> None:
 def extract(headers: Mapping[str, str]) -> Context:
     """Return the trace context that `headers` carry, an empty one where they carry none. Never raises."""
     return _PROPAGATOR.extract(headers) if TRACEPARENT in headers else _NO_CONTEXT
+
+
+@contextmanager
+def attached(context: Context) -> Iterator[None]:
+    """Make `context` the current one inside the block."""
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def shut_down() -> None:
