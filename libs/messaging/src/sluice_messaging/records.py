@@ -43,7 +43,7 @@ class Record:
         return Partition(self.topic, self.partition)
 
     @property
-    def type(self) -> str | None:
+    def message_type(self) -> str | None:
         """The type of the message, as `outbound` wrote it; None where the producer named none."""
         return self.headers.get(TYPE_HEADER)
 

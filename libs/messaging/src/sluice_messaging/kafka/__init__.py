@@ -1,0 +1,5 @@
+"""Apache Kafka, through aiokafka."""
+
+from sluice_messaging.kafka.messaging import KafkaMessaging
+
+__all__ = ["KafkaMessaging"]
