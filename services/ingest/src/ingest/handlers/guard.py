@@ -21,7 +21,7 @@ from sluice_runtime.problems import Problem
 Authenticate = Callable[[web.Request], Awaitable[Principal]]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
-_WORKSPACE: Final = "rate_limited_workspace"
+_WORKSPACE: Final = web.RequestKey("rate_limited_workspace", UUID)
 
 
 class AnswerStore(Protocol):
@@ -61,8 +61,7 @@ class Guard:
     async def write_rate_limit(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller what is left; an `on_response_prepare` signal."""
         if request.path.startswith("/api/"):
-            workspace_id: UUID | None = request.get(_WORKSPACE)
-            response.headers.update(self._limiter.look(workspace_id, monotonic()).headers())
+            response.headers.update(self._limiter.look(request.get(_WORKSPACE), monotonic()).headers())
 
     def guarded(self, operations: Iterable[Operation]) -> list[Operation]:
         """Return the operations with their handlers behind the rate limit of bulk calls and the idempotency key."""
