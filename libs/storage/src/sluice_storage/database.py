@@ -14,6 +14,7 @@ import orjson
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
+from pydantic_core import from_json
 
 from sluice_storage.errors import is_transient
 
@@ -146,7 +147,7 @@ def _transaction(connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction
 
 async def _set_up(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=encode_json, decoder=orjson.loads)
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=encode_json, decoder=from_json)
 
 
 async def _keep_as_it_is(connection: asyncpg.Connection[asyncpg.Record]) -> None:
