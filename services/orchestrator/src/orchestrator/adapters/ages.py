@@ -1,0 +1,24 @@
+"""How old the oldest open work is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.adapters.statements import queries
+from sluice_storage.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class OldestWork:
+    """When the oldest unanswered command was opened, and the first moments at which a stage and a command are due."""
+
+    opened_at: datetime | None
+    stage_due_at: datetime | None
+    command_due_at: datetime | None
+
+
+async def oldest_work(connection: Connection) -> OldestWork:
+    """Look for the oldest open work. What rests until somebody resumes it does not count."""
+    row = await connection.fetchrow(queries.oldest_work)
+    return OldestWork(None, None, None) if row is None else OldestWork(**dict(row))

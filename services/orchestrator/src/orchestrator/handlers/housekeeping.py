@@ -1,0 +1,75 @@
+"""What is done now and then: measure how late the work is, and forget what has long been over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from orchestrator.adapters.ages import oldest_work
+from orchestrator.adapters.records import forget_triggers
+from sluice_runtime import metrics
+from sluice_runtime.clock import Clock
+from sluice_storage.database import Database
+from sluice_storage.errors import is_transient
+
+_MEASURE_SECONDS: Final = 5.0
+_FORGET_SECONDS: Final = 600.0
+_FORGET_BATCH: Final = 500
+_log = structlog.get_logger()
+
+
+class Housekeeping:
+    """Runs in every copy; each does a little, and together they do not disturb each other."""
+
+    def __init__(self, database: Database, clock: Clock, retention: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._retention = retention
+
+    async def measure(self, stop: asyncio.Event) -> None:
+        """Keep the gauges of late work up to date until `stop` is set."""
+        await _every(_MEASURE_SECONDS, self.measure_once, stop)
+
+    async def forget(self, stop: asyncio.Event) -> None:
+        """Remove old triggers until `stop` is set."""
+        await _every(_FORGET_SECONDS, self.forget_once, stop)
+
+    async def measure_once(self) -> None:
+        """Set the gauges."""
+        now = self._clock.now()
+        async with self._database.connection() as connection:
+            ages = await oldest_work(connection)
+        metrics.OLDEST_OPEN_SECONDS.set(_age(ages.opened_at, now))
+        metrics.OPEN_TIMERS_LATE_SECONDS.set(max(_age(ages.stage_due_at, now), _age(ages.command_due_at, now)))
+
+    async def forget_once(self) -> None:
+        """Remove everything of which nothing is open and that is older than the retention, a batch at a time."""
+        before = self._clock.now() - self._retention
+        while True:
+            async with self._database.connection() as connection:
+                forgotten = await forget_triggers(connection, before, _FORGET_BATCH)
+            if forgotten:
+                _log.info("triggers.forgotten", triggers=forgotten)
+            if forgotten < _FORGET_BATCH:
+                return
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await work()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("housekeeping.delayed", error=type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())

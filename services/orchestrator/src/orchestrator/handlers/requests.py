@@ -1,0 +1,124 @@
+"""Carries out what somebody asks of a trigger: cancel, pause, resume, try failed jobs again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from orchestrator.adapters import requests
+from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_held_still, open_commands
+from orchestrator.adapters.records import Records, executions_of
+from orchestrator.domain.running import Mode, RunningTrigger, execution_of
+from orchestrator.handlers.announcing import said_of
+from orchestrator.handlers.wake import Wake
+from sluice_contracts.identifiers import page_of
+from sluice_contracts.messages.trigger import RetryRequested, TriggerActionRequested
+from sluice_contracts.topics import CONTROL
+from sluice_messaging.ports import EventPublisher
+from sluice_runtime.clock import Clock
+from sluice_runtime.failpoints import FAILPOINTS
+from sluice_storage.database import Connection, Database
+
+_MODES = {"cancel": Mode.CANCELLED, "pause": Mode.PAUSED, "resume": Mode.RUNNING}
+_log = structlog.get_logger()
+
+
+class RequestHandler:
+    """Late, repeated and foreign requests change nothing."""
+
+    def __init__(
+        self, database: Database, records: Records, publisher: EventPublisher, clock: Clock, wake: Wake
+    ) -> None:
+        self._database = database
+        self._records = records
+        self._publisher = publisher
+        self._clock = clock
+        self._wake = wake
+
+    async def act(self, request: TriggerActionRequested) -> None:
+        """Cancel, pause or resume; then say how the trigger stands."""
+        changed = await self._database.in_transaction(lambda connection: self._change(connection, request))
+        FAILPOINTS.reach("orchestrator.after_commit")
+        async with self._database.connection() as connection:
+            found = await self._records.triggers(connection, [request.trigger_id])
+            trigger = found.get(request.trigger_id)
+            if not isinstance(trigger, RunningTrigger) or trigger.plan.workspace_id != request.workspace_id:
+                event = "request.kept_for_later" if changed else "request.not_for_this"
+                _log.warning(event, trigger_id=str(request.trigger_id), action=request.action)
+                return
+            executions = (await executions_of(connection, [request.trigger_id])).get(request.trigger_id, {})
+        if not changed:
+            _log.info("request.too_late", trigger_id=str(request.trigger_id), action=request.action)
+        said = said_of(trigger, list(executions.values()))
+        # Workers hear of it before anybody else does, so that nothing is sent that is already shown as cancelled.
+        await self._publisher.publish([record for record in said if record.topic == CONTROL])
+        await self._publisher.publish([record for record in said if record.topic != CONTROL])
+        FAILPOINTS.reach("orchestrator.after_publish")
+        self._wake.signal()
+
+    async def retry(self, request: RetryRequested) -> None:
+        """Let failed jobs of one page come again; the same epoch of a page comes once."""
+        seqs = sorted({seq for seq in request.seqs if page_of(seq) == request.page})
+        opened = bool(seqs) and await self._database.in_transaction(
+            lambda connection: self._open_retry(connection, request, seqs)
+        )
+        _log.info(
+            "retry.opened" if opened else "retry.ignored",
+            execution_id=str(request.execution_id),
+            page=request.page,
+            epoch=request.epoch,
+        )
+        FAILPOINTS.reach("orchestrator.after_commit")
+        self._wake.signal()
+
+    async def _change(self, connection: Connection, request: TriggerActionRequested) -> bool:
+        mode = _MODES[request.action]
+        planned = await requests.note_request(
+            connection, request.trigger_id, request.workspace_id, mode, request.requested_at
+        )
+        if not planned:
+            return planned is not None
+        now = self._clock.now()
+        match mode:
+            case Mode.CANCELLED:
+                await requests.stop(connection, request.trigger_id, now)
+            case Mode.PAUSED:
+                await requests.rest(connection, request.trigger_id)
+            case _:
+                await requests.go_on(connection, request.trigger_id, now)
+        return True
+
+    async def _open_retry(self, connection: Connection, request: RetryRequested, seqs: list[int]) -> bool:
+        trigger_id: UUID = request.trigger_id
+        trigger = (await self._records.triggers(connection, [trigger_id])).get(trigger_id)
+        if not isinstance(trigger, RunningTrigger) or trigger.plan.workspace_id != request.workspace_id:
+            return False
+        plan = execution_of(trigger.plan, request.execution_id)
+        started = (await executions_of(connection, [trigger_id])).get(trigger_id, {})
+        mode = (await modes_held_still(connection, [trigger_id]))[trigger_id]
+        if plan is None or request.execution_id not in started or mode is Mode.CANCELLED:
+            return False
+        number = await allot_retry(connection, request.execution_id, request.page, request.epoch)
+        if number is None:
+            return False
+        now = self._clock.now()
+        await open_commands(
+            connection,
+            [
+                WaitingCommand(
+                    trigger_id=trigger_id,
+                    step_order=plan.step_order,
+                    execution_id=request.execution_id,
+                    page=request.page,
+                    round=number,
+                    epoch=request.epoch,
+                    seqs=seqs,
+                    attempts=[0] * len(seqs),
+                    credit=False,
+                    opened_at=now,
+                    due_at=None if mode is Mode.PAUSED else now,
+                )
+            ],
+        )
+        return True

@@ -1,0 +1,134 @@
+"""Publishes commands that are due: those that had to wait, and those that nobody has answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from orchestrator.adapters.commands import commands_sent, drop_commands, due_commands, next_due
+from orchestrator.adapters.records import Records, executions_of
+from orchestrator.domain.deadlines import Deadlines
+from orchestrator.domain.running import Command, RunningTrigger, execution_of
+from orchestrator.handlers.emission import Emission, Emitter
+from orchestrator.handlers.wake import Wake
+from sluice_messaging.errors import TransientError
+from sluice_messaging.ports import EventPublisher
+from sluice_messaging.records import OutboundRecord
+from sluice_runtime import metrics
+from sluice_runtime.clock import Clock
+from sluice_runtime.failpoints import FAILPOINTS
+from sluice_storage.database import Connection, Database
+from sluice_storage.errors import is_transient
+
+_BATCH: Final = 100
+_SHORTEST_SLEEP: Final = 0.01
+_log = structlog.get_logger()
+
+
+class CommandTimers:
+    """Commands in due order, each by one copy at a time; a copy that dies leaves its commands as due as they were."""
+
+    def __init__(
+        self,
+        database: Database,
+        records: Records,
+        emitter: Emitter,
+        publisher: EventPublisher,
+        clock: Clock,
+        deadlines: Deadlines,
+        wake: Wake,
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self._database = database
+        self._records = records
+        self._emitter = emitter
+        self._publisher = publisher
+        self._clock = clock
+        self._deadlines = deadlines
+        self._wake = wake
+        self._poll_seconds = poll_seconds
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish due commands until `stop` is set."""
+        sleeper = self._wake.subscribe()
+        while not stop.is_set():
+            try:
+                published = await self.publish_due()
+                pause = await self._pause() if published < _BATCH else 0.0
+            except Exception as error:
+                if not (isinstance(error, TransientError) or is_transient(error)):
+                    raise
+                _log.warning("timers.delayed", error=type(error).__name__)
+                pause = self._poll_seconds
+            await sleeper.sleep(pause, stop)
+
+    async def publish_due(self) -> int:
+        """Publish what is due now, at most a batch; return how many commands were looked at.
+
+        The rows stay locked while their records are on their way, so that a crash at any moment leaves them due.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            commands = await due_commands(connection, now, _BATCH)
+            if not commands:
+                return 0
+            emissions = await self._emissions(connection, commands)
+            records: list[OutboundRecord] = []
+            for emission in emissions:
+                records += await self._built(connection, emission)
+            FAILPOINTS.reach("orchestrator.timers_locked")
+            await self._publisher.publish(records)
+            FAILPOINTS.reach("orchestrator.timers_published")
+            await commands_sent(
+                connection,
+                [(emission.command, self._deadlines.after(emission.command.sends + 1, now)) for emission in emissions],
+            )
+        for emission in emissions:
+            if emission.command.sends:
+                metrics.REPEATED_COMMANDS.labels(str(emission.plan.channel)).inc()
+        return len(commands)
+
+    async def _emissions(self, connection: Connection, commands: Sequence[Command]) -> list[Emission]:
+        trigger_ids = {command.trigger_id for command in commands}
+        triggers = await self._records.triggers(connection, trigger_ids)
+        executions = await executions_of(connection, trigger_ids)
+        emissions: list[Emission] = []
+        lost: list[Command] = []
+        for command in commands:
+            trigger = triggers.get(command.trigger_id)
+            execution = executions.get(command.trigger_id, {}).get(command.execution_id)
+            plan = execution_of(trigger.plan, command.execution_id) if isinstance(trigger, RunningTrigger) else None
+            if not isinstance(trigger, RunningTrigger) or execution is None or plan is None:
+                lost.append(command)
+            else:
+                emissions.append(Emission(trigger, plan, execution, command))
+        if lost:
+            _log.error("commands.without_execution", commands=len(lost), execution_id=str(lost[0].execution_id))
+            await drop_commands(connection, [(item.execution_id, item.page, item.round) for item in lost])
+        return emissions
+
+    async def _built(self, connection: Connection, emission: Emission) -> list[OutboundRecord]:
+        try:
+            return await self._emitter.records(connection, [emission])
+        except Exception as error:
+            if isinstance(error, TransientError) or is_transient(error):
+                raise
+            # One command that cannot be built must not keep the others; it comes again at its next deadline.
+            _log.exception(
+                "command.not_built",
+                execution_id=str(emission.command.execution_id),
+                page=emission.command.page,
+                round=emission.command.round,
+            )
+            return []
+
+    async def _pause(self) -> float:
+        async with self._database.connection() as connection:
+            moment = await next_due(connection)
+        if moment is None:
+            return self._poll_seconds
+        seconds = (moment - self._clock.now()).total_seconds()
+        return min(self._poll_seconds, max(_SHORTEST_SLEEP, seconds))

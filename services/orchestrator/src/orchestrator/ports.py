@@ -1,0 +1,50 @@
+"""What the orchestrator asks of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+from uuid import UUID
+
+from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
+from sluice_contracts.messages.trigger import AllRecipients, ListRecipients, SegmentRecipients, TagRecipients
+
+Audience = TagRecipients | SegmentRecipients | ListRecipients | AllRecipients
+
+
+class Directory(Protocol):
+    """Definitions and people, read when they are needed. `sluice_catalog.repository.Catalog` is one."""
+
+    async def template_version(self, template_id: UUID, version: int) -> TemplateVersion | None:
+        """Return one version of a template."""
+        ...
+
+    async def template_by_key(self, workspace_id: UUID, key: str) -> TemplateReference | None:
+        """Return the newest version of the template that a workspace calls `key`."""
+        ...
+
+    async def workflow_version(self, workflow_id: UUID, version: int) -> WorkflowVersion | None:
+        """Return one version of a workflow."""
+        ...
+
+    async def workspace_settings(self, workspace_id: UUID) -> WorkspaceSettings:
+        """Return what holds for every message of a workspace."""
+        ...
+
+    async def contacts_by_external_id(self, workspace_id: UUID, external_ids: Collection[str]) -> list[Contact]:
+        """Return those of the workspace's contacts that have these ids of the caller's, in no order."""
+        ...
+
+    async def contacts_by_id(self, workspace_id: UUID, ids: Collection[UUID]) -> list[Contact]:
+        """Return those of the workspace's contacts that have these ids of ours, in no order."""
+        ...
+
+    async def audience_count(self, workspace_id: UUID, recipients: Audience) -> int:
+        """Return how many active contacts an audience has now."""
+        ...
+
+    async def audience_page(
+        self, workspace_id: UUID, recipients: Audience, after: UUID | None, limit: int
+    ) -> list[Contact]:
+        """Return the next `limit` contacts behind `after` in the order of ids; fewer only at the end."""
+        ...
