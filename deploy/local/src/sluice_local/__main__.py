@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from argparse import Namespace
+
+import structlog
 
 from sluice_local.arguments import parser
 from sluice_local.data import DataDirectory
@@ -18,6 +21,12 @@ from sluice_local.terminal import Terminal
 def main(words: list[str] | None = None) -> int:
     """Run the command that `words` (or the command line) ask for and return its exit code."""
     arguments = parser().parse_args(words)
+    # Standard output is for answers. What libraries report goes to standard error, routine only where it is asked for.
+    level = logging.INFO if arguments.command == "migrate" else logging.WARNING
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         return _COMMANDS[arguments.command](arguments)
     except (StartError, ValueError) as error:

@@ -8,13 +8,21 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
 from sluice_local import processes
 from sluice_local.processes import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Where the servers behind the services are: brokers as host:port,… and a DSN with its password."""
+
+    kafka: str
+    postgres: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ class DataDirectory:
         self.kafka = self.path / "kafka"
         self.clock = self.path / "clock"
         self._credentials = self.path / "credentials.json"
+        self._connections = self.path / "connections.json"
         self._processes = self.path / "processes.json"
         self._supervisor = self.path / "supervisor.pid"
         self._secret_key = self.path / "secret-key"
@@ -92,13 +101,21 @@ class DataDirectory:
 
     def write_credentials(self, credentials: Credentials) -> None:
         """Publish where the stack is and its key."""
-        content = {"base_url": credentials.base_url, "api_key": credentials.api_key}
-        write(self._credentials, json.dumps(content, indent=2) + "\n", mode=0o600)
+        write(self._credentials, json.dumps(asdict(credentials), indent=2) + "\n", mode=0o600)
 
     def credentials(self) -> Credentials | None:
         """Return what `write_credentials` published last."""
         content = _read_json(self._credentials, None)
-        return Credentials(content["base_url"], content["api_key"]) if content else None
+        return Credentials(**content) if content else None
+
+    def write_connections(self, connections: Connections) -> None:
+        """Note where the servers are, for tools and tests."""
+        write(self._connections, json.dumps(asdict(connections), indent=2) + "\n", mode=0o600)
+
+    def connections(self) -> Connections | None:
+        """Return what `write_connections` noted last."""
+        content = _read_json(self._connections, None)
+        return Connections(**content) if content else None
 
     def advance_clock(self, by: timedelta) -> timedelta:
         """Move the stack's clock forward and return how far it is ahead now.

@@ -9,17 +9,18 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
-from sluice_messaging.administration import create_topics
 
 from sluice_catalog.api_keys import ALL_SCOPES, NewSecret
 from sluice_catalog.bootstrap import ensure_workspace
 from sluice_contracts.identifiers import new_id
 from sluice_local.processes import StartError
+from sluice_messaging.administration import create_topics
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_storage import statements
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 
+DEFAULT_WORKSPACE: Final = "default"
 SCHEMAS: Final = {
     "catalog": "sluice_catalog",
     "ingest": "ingest",
@@ -33,7 +34,6 @@ SCHEMAS: Final = {
 
 _OLDEST_POSTGRES: Final = 18
 _DATABASE: Final = "sluice"
-_WORKSPACE: Final = "default"
 
 
 async def create_database(dsn: str) -> str:
@@ -73,12 +73,12 @@ async def migrate_all(dsn: str, bootstrap: str, replication: int) -> None:
     await asyncio.gather(migrate_database(dsn), migrate_broker(bootstrap, replication))
 
 
-async def bootstrap_workspace(dsn: str, secret: bytes, api_key: str) -> None:
-    """See to it that there is a workspace called `default`, that can send, and that `api_key` opens it."""
+async def bootstrap_workspace(dsn: str, secret: bytes, api_key: str, name: str = DEFAULT_WORKSPACE) -> None:
+    """See to it that there is a workspace called `name`, that can send, and that `api_key` opens it."""
     database = await Database.open(dsn, "catalog", application_name="sluice-local", min_size=1, max_size=2)
     try:
         box = SecretBox(derive_key(secret, PROVIDER_SECRETS))
-        workspace_id, made = await ensure_workspace(database, box, _WORKSPACE, secret=api_key)
+        workspace_id, made = await ensure_workspace(database, box, name, secret=api_key)
         if made is None:
             await _ensure_key(database, workspace_id, NewSecret(api_key))
     finally:

@@ -9,13 +9,17 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from sluice_local import processes
 from sluice_local.processes import Account, StartError
 
+_GONE_SECONDS: Final = 10.0
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -46,7 +50,7 @@ class Postgres:
     """Asks for a fast stop: open transactions are rolled back, a checkpoint is written."""
 
     def __init__(self, directory: Path, port: int, log: Path, environment: dict[str, str] | None = None) -> None:
-        self.directory = directory.absolute()
+        self.directory = directory.resolve()
         self.port = port
         self.log = log
         self._environment = environment or {}
@@ -54,9 +58,20 @@ class Postgres:
         self.process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """Make the database cluster where there is none yet. Raises StartError."""
-        if (self.directory / "PG_VERSION").exists():
+        """Make the database cluster where there is none yet, or wait for an earlier server over it to be gone.
+
+        Raises StartError.
+        """
+        if not (self.directory / "PG_VERSION").exists():
+            self._initialise()
             return
+        deadline = time.monotonic() + _GONE_SECONDS
+        while holders := self._holders():
+            if time.monotonic() > deadline:
+                raise StartError(f"another PostgreSQL is running over {self.directory} (process {min(holders)})")
+            time.sleep(0.05)
+
+    def _initialise(self) -> None:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
         unfinished = self.directory.with_suffix(".unfinished")
@@ -91,6 +106,10 @@ class Postgres:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server; `wait_ready` tells when it answers. Call `prepare` first, once."""
+        if not self._holders():
+            # After a kill -9 the lock names a process that is gone, or by now a stranger, or waits to be reaped; the
+            # server would take any of them for its predecessor and refuse to start.
+            (self.directory / "postmaster.pid").unlink(missing_ok=True)
         owner = self.directory.stat()
         account = Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
         settings = {**_SETTINGS, "port": str(self.port)}
@@ -117,6 +136,19 @@ class Postgres:
         if self.process is None:
             raise StartError("PostgreSQL was not started")
         processes.wait_until(self.is_ready, self.process, "PostgreSQL", self.log, timeout)
+
+    def _holders(self) -> list[int]:
+        """Return the pids of all server processes over this directory: each has it as its working directory."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                with process.oneshot():
+                    is_server = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+                    if is_server and process.cwd() == str(self.directory):
+                        found.append(process.pid)
+            except (psutil.Error, OSError):
+                continue
+        return found
 
     def stop(self, timeout: float = 10.0) -> None:
         """Roll back what is open, write a checkpoint and end."""

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Final, Literal
 
 import psutil
 
+from sluice_catalog.api_keys import new_secret
 from sluice_local import processes
-from sluice_local.data import Credentials, DataDirectory
+from sluice_local.data import Connections, Credentials, DataDirectory
+from sluice_local.migration import bootstrap_workspace
 from sluice_local.processes import StartError
+
+_DOORS: Final = ("/api/v1/templates?limit=1", "/api/v1/triggers?limit=1")
+"""One path of each service behind the gateway that asks for a key."""
 
 
 class Stack:
@@ -121,6 +130,16 @@ class Stack:
         old = self.kill(service, signal.SIGTERM)
         self.wait(lambda: self._is_replaced(service, old), f"{service} runs again", timeout)
 
+    def create_workspace(self, name: str) -> str:
+        """Make another workspace, that can send through the sandbox; return a key with every scope, once it works."""
+        api_key = new_secret().secret
+        secret = base64.b64decode(self.data.secret_key())
+        # Not on the caller's thread, which may be running a loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, bootstrap_workspace(self.connections.postgres, secret, api_key, name)).result()
+        self.wait(lambda: all(self._opens(door, api_key) for door in _DOORS), f"the key of {name} works")
+        return api_key
+
     def advance_clock(self, by: timedelta) -> None:
         """Move the clock of every service forward."""
         self.data.advance_clock(by)
@@ -136,6 +155,22 @@ class Stack:
     def _is_replaced(self, service: str, old: list[int]) -> bool:
         now = self.pids(service)
         return len(now) >= len(old) and not set(now) & set(old) and all(map(psutil.pid_exists, now))
+
+    def _opens(self, door: str, api_key: str) -> bool:
+        request = urllib.request.Request(self.base_url + door, headers={"X-API-Key": api_key})  # noqa: S310 (our own)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 (our own)
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    @property
+    def connections(self) -> Connections:
+        """Where the broker and the database are."""
+        connections = self.data.connections()
+        if connections is None:
+            raise StartError("the stack was never started")
+        return connections
 
     @property
     def _credentials(self) -> Credentials:

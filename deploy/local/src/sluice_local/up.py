@@ -16,7 +16,7 @@ import aiohttp
 
 from sluice_catalog.api_keys import new_secret
 from sluice_local import gateway, processes, services
-from sluice_local.data import Credentials, DataDirectory
+from sluice_local.data import Connections, Credentials, DataDirectory
 from sluice_local.migration import bootstrap_workspace, migrate_broker, migrate_database
 from sluice_local.options import SERVICES, StackOptions
 from sluice_local.processes import StartError
@@ -95,6 +95,7 @@ class _Start:
         credentials = Credentials(base_url, known.api_key if known else new_secret().secret)
         self._data.write_credentials(credentials)
         postgres, kafka = await asyncio.gather(self._database(servers, credentials.api_key), self._broker(servers))
+        self._data.write_connections(Connections(kafka, postgres))
         surroundings = Surroundings(kafka, postgres, self._data.secret_key(), public_url, self._data)
         for copy in copies:
             self._supervisor.start(services.unit(copy, surroundings, self._options))

@@ -17,6 +17,7 @@ from sluice_local.kafka import jars
 from sluice_local.kafka.java import find_java
 from sluice_local.processes import StartError
 
+_SESSION_MS: Final = 3_000
 _JVM: Final = (
     "-Xms64m",
     "-Xmx256m",
@@ -182,6 +183,9 @@ class Kafka:
             "share.coordinator.state.topic.min.isr": in_sync,
             "share.coordinator.state.topic.num.partitions": 1,
             "group.initial.rebalance.delay.ms": 0,
+            # A broker that was killed may register again only when its old session is over.
+            "broker.session.timeout.ms": _SESSION_MS,
+            "broker.heartbeat.interval.ms": _SESSION_MS // 6,
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -1,0 +1,114 @@
+"""What `make up` promises: stacks side by side, processes that come back, a stop that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from sluice_local.options import SERVICES
+from sluice_local.processes import STACK_VARIABLE
+from sluice_local.stack import Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+TRIGGERS = "/api/v1/triggers?limit=1"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack for these tests alone, with two copies of one service."""
+    with Stack(tmp_path_factory.mktemp("own"), copies={"status-api": 2}) as stack:
+        yield stack
+
+
+def status_of(stack: Stack, path: str, api_key: str) -> int:
+    request = urllib.request.Request(stack.base_url + path, headers={"X-API-Key": api_key})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    """Return every process that belongs to a stack, told by its environment alone, dead ones left out."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(STACK_VARIABLE) == str(stack.data.path):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_every_service_runs_in_as_many_copies_as_asked_for(own: Stack) -> None:
+    pids = json.loads((own.data.path / "processes.json").read_text())
+    assert {service: len(each) for service, each in pids.items()} == {
+        **dict.fromkeys(SERVICES, 1),
+        "status-api": 2,
+        "postgres": 1,
+        "kafka": 1,
+        "caddy": 1,
+    }
+    assert all(psutil.pid_exists(pid) for each in pids.values() for pid in each)
+
+
+def test_two_stacks_run_side_by_side_and_know_nothing_of_each_other(own: Stack, stack: Stack) -> None:
+    assert own.base_url != stack.base_url
+    for here, there in ((own, stack), (stack, own)):
+        assert status_of(here, TRIGGERS, here.api_key) == 200
+        assert status_of(here, TRIGGERS, there.api_key) == 401
+    assert not {process.pid for process in processes_of(own)} & {process.pid for process in processes_of(stack)}
+
+
+@pytest.mark.parametrize("service", ["ingest", "status-api", "caddy", "postgres", "kafka"])
+def test_what_is_killed_comes_back_and_requests_work_again(own: Stack, service: str) -> None:
+    killed = own.kill(service)
+    assert killed
+
+    def is_back() -> bool:
+        now = own.pids(service)
+        return len(now) == len(killed) and not set(now) & set(killed)
+
+    own.wait(is_back, f"{service} runs again")
+
+    def works() -> bool:
+        try:
+            return status_of(own, "/ready", own.api_key) == status_of(own, TRIGGERS, own.api_key) == 200
+        except OSError:
+            return False
+
+    own.wait(works, "requests work again")
+
+
+def test_a_service_that_is_replaced_does_not_show(own: Stack) -> None:
+    own.restart("status-api")
+    assert status_of(own, TRIGGERS, own.api_key) == 200
+
+
+def test_nothing_survives_the_supervisors_death_and_the_stack_starts_again_where_it_was(own: Stack) -> None:
+    base_url, api_key, orphans = own.base_url, own.api_key, processes_of(own)
+    os.kill(own.supervisor, signal.SIGKILL)
+    own.start()
+    assert (own.base_url, own.api_key) == (base_url, api_key)
+    assert status_of(own, TRIGGERS, api_key) == 200
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in orphans)
+
+
+def test_a_stop_is_clean_within_twenty_seconds_and_leaves_no_process(own: Stack) -> None:
+    began = time.monotonic()
+    assert own.stop(), "the stack had to be killed"
+    assert time.monotonic() - began < 20
+    assert processes_of(own) == []
+    assert own.data.processes() == {}
+    assert "killed" not in own.data.log("sluice").read_text().rpartition("stack.stopping")[2]
