@@ -1,0 +1,38 @@
+"""The API to read: a document that lists every door, and a page that needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ingest.handlers import documents
+
+
+async def test_the_document_lists_the_doors_and_can_be_asked_for_changes(service: Any, monkeypatch: Any) -> None:
+    answer = await service.client.get("/api/openapi.json")
+    document = json.loads(await answer.read())
+    assert document["openapi"].startswith("3.1")
+    assert {"/api/v1/messages/sms/send", "/api/v1/workflows/trigger"} <= document["paths"].keys()
+    again = await service.client.get("/api/openapi.json", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status == 304
+
+
+async def test_without_a_generated_document_the_own_operations_are_shown(serve: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(documents, "_generated", lambda: None)
+    async with serve() as service:
+        document = await (await service.client.get("/api/openapi.json")).json()
+    schema = document["components"]["schemas"]["SmsSend"]
+    assert {"recipient_type", "tags", "trigger_at", "text", "template_key"} <= schema["properties"].keys()
+    assert schema["additionalProperties"] is False
+    assert {"/callbacks/{channel}/{account_id}", "/c/{token}", "/api/v1/messages/bulk"} <= document["paths"].keys()
+
+
+async def test_the_page_loads_nothing_from_anywhere_else(service: Any) -> None:
+    page = await service.client.get("/api/docs")
+    assert (page.status, page.content_type) == (200, "text/html")
+    script = await service.client.get("/api/docs.js")
+    assert script.content_type == "text/javascript"
+    for text in (await page.text(), await script.text()):
+        assert not re.search(r"https?://|//cdn|@import", text)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
