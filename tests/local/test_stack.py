@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import psutil
@@ -27,16 +25,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for these tests alone, with two copies of one service."""
     with Stack(tmp_path_factory.mktemp("own"), copies={"status-api": 2}) as stack:
         yield stack
-
-
-def status_of(stack: Stack, path: str, api_key: str) -> int:
-    request = urllib.request.Request(stack.base_url + path, headers={"X-API-Key": api_key})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
 
 
 def processes_of(stack: Stack) -> list[psutil.Process]:
@@ -66,8 +54,8 @@ def test_every_service_runs_in_as_many_copies_as_asked_for(own: Stack) -> None:
 def test_two_stacks_run_side_by_side_and_know_nothing_of_each_other(own: Stack, stack: Stack) -> None:
     assert own.base_url != stack.base_url
     for here, there in ((own, stack), (stack, own)):
-        assert status_of(here, TRIGGERS, here.api_key) == 200
-        assert status_of(here, TRIGGERS, there.api_key) == 401
+        assert here.status(TRIGGERS) == 200
+        assert here.status(TRIGGERS, there.api_key) == 401
     assert not {process.pid for process in processes_of(own)} & {process.pid for process in processes_of(stack)}
 
 
@@ -82,18 +70,12 @@ def test_what_is_killed_comes_back_and_requests_work_again(own: Stack, service: 
 
     own.wait(is_back, f"{service} runs again")
 
-    def works() -> bool:
-        try:
-            return status_of(own, "/ready", own.api_key) == status_of(own, TRIGGERS, own.api_key) == 200
-        except OSError:
-            return False
-
-    own.wait(works, "requests work again")
+    own.wait(lambda: own.status("/ready") == own.status(TRIGGERS) == 200, "requests work again")
 
 
 def test_a_service_that_is_replaced_does_not_show(own: Stack) -> None:
     own.restart("status-api")
-    assert status_of(own, TRIGGERS, own.api_key) == 200
+    assert own.status(TRIGGERS) == 200
 
 
 def test_nothing_survives_the_supervisors_death_and_the_stack_starts_again_where_it_was(own: Stack) -> None:
@@ -101,7 +83,7 @@ def test_nothing_survives_the_supervisors_death_and_the_stack_starts_again_where
     os.kill(own.supervisor, signal.SIGKILL)
     own.start()
     assert (own.base_url, own.api_key) == (base_url, api_key)
-    assert status_of(own, TRIGGERS, api_key) == 200
+    assert own.status(TRIGGERS) == 200
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in orphans)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,7 @@ class Stack:
 
     def start(self, timeout: float = 90.0) -> None:
         """Start everything and return once a request would really work. Raises StartError with the end of the log."""
+        self.stop()
         log = self.data.log("sluice")
         size = log.stat().st_size if log.exists() else 0
         self._process = processes.spawn(
@@ -113,6 +116,19 @@ class Stack:
             raise StartError("the stack is not running")
         return self._process.pid
 
+    def status(self, path: str, api_key: str | None = None) -> int:
+        """Return the HTTP status of GET `path` (with our key unless told), or 0 if nothing answers."""
+        headers = {"X-API-Key": api_key or self.api_key}
+        request = urllib.request.Request(self.base_url + path, headers=headers)  # noqa: S310 (our own address)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 (our own address)
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+        except (OSError, http.client.HTTPException):
+            return 0
+
     def pids(self, service: str) -> list[int]:
         """Return the pids of the processes of `service` (or of "postgres", "kafka", "caddy") that run now."""
         return self.data.processes().get(service, [])
@@ -137,7 +153,7 @@ class Stack:
         # Not on the caller's thread, which may be running a loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, bootstrap_workspace(self.connections.postgres, secret, api_key, name)).result()
-        self.wait(lambda: all(self._opens(door, api_key) for door in _DOORS), f"the key of {name} works")
+        self.wait(lambda: all(self.status(door, api_key) == 200 for door in _DOORS), f"the key of {name} works")
         return api_key
 
     def advance_clock(self, by: timedelta) -> None:
@@ -155,14 +171,6 @@ class Stack:
     def _is_replaced(self, service: str, old: list[int]) -> bool:
         now = self.pids(service)
         return len(now) >= len(old) and not set(now) & set(old) and all(map(psutil.pid_exists, now))
-
-    def _opens(self, door: str, api_key: str) -> bool:
-        request = urllib.request.Request(self.base_url + door, headers={"X-API-Key": api_key})  # noqa: S310 (our own)
-        try:
-            with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 (our own)
-                return bool(response.status == 200)
-        except OSError:
-            return False
 
     @property
     def connections(self) -> Connections:

@@ -1,4 +1,4 @@
-"""One whole stack for all end-to-end tests, started the way `make up` starts it."""
+"""One whole stack for all tests that span services, started the way `make up` starts it."""
 
 from __future__ import annotations
 
