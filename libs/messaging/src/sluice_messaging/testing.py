@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
 from sluice_messaging.assembly import Assembly
 from sluice_messaging.dead_letters import DeadLetterLimit
@@ -127,7 +128,7 @@ class KafkaStage(Stage):
         return name
 
     async def lag(self, topic: str) -> int:
-        offsets = await self.admin.list_consumer_group_offsets(self.group)
+        offsets = await self._committed()
         committed = {partition: known.offset for partition, known in offsets.items() if known.offset >= 0}
         async with self._reader() as reader:
             ends = await reader.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
@@ -146,6 +147,15 @@ class KafkaStage(Stage):
                     for consumed in batch:
                         found[consumed.partition].append(record_from(consumed))
         return [record for number in sorted(found) for record in found[number]]
+
+    async def _committed(self) -> dict[TopicPartition, Any]:
+        """Ask for the group's offsets; a broker that has only just started has no coordinator for a moment."""
+        for _ in range(200):
+            try:
+                return dict(await self.admin.list_consumer_group_offsets(self.group))
+            except KafkaError:
+                await asyncio.sleep(0.05)
+        raise AssertionError("the broker has no coordinator")
 
     def _reader(self) -> Any:
         return AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
