@@ -21,6 +21,7 @@ from sluice_runtime.problems import Problem
 Authenticate = Callable[[web.Request], Awaitable[Principal]]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
+_CREDENTIAL_HEADERS: Final = ("X-API-Key", "Authorization")
 _WORKSPACE: Final = web.RequestKey("rate_limited_workspace", UUID)
 
 
@@ -53,6 +54,8 @@ class Guard:
 
         Raises Problem 401, or 429 with Retry-After.
         """
+        if not all(request.headers.get(name, "").isascii() for name in _CREDENTIAL_HEADERS):
+            raise Problem(401, detail="A credential has ASCII characters only.")
         principal = await self._authenticate(request)
         request[_WORKSPACE] = principal.workspace_id
         self._charge(principal.workspace_id, 1)

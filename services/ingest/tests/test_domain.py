@@ -1,0 +1,164 @@
+"""The parts that decide, each by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.domain import naming
+from ingest.domain.callbacks import record_key
+from ingest.domain.idempotency import KEPT_FOR, Answer, AnswerBook, Verdict
+from ingest.domain.lanes import effective_category, lane_for
+from ingest.domain.machines import is_machine
+from ingest.domain.rates import RateLimiter
+from sluice_contracts.messages.trigger import (
+    AddressRecipients,
+    AllRecipients,
+    ContactRecipients,
+    ListRecipients,
+    Recipients,
+    SegmentRecipients,
+    TagRecipients,
+)
+from sluice_contracts.vocabulary import Category, Channel, Lane
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+WORKSPACE = UUID(int=1)
+
+named = st.sampled_from(
+    [ContactRecipients(external_ids=["a"]), AddressRecipients(channel=Channel.SMS, addresses=["+1"])]
+)
+audiences = st.sampled_from(
+    [
+        TagRecipients(tags=["a"]),
+        SegmentRecipients(segment_id=WORKSPACE),
+        ListRecipients(list_id=WORKSPACE),
+        AllRecipients(),
+    ]
+)
+categories = st.sampled_from(Category)
+
+
+@given(categories, audiences)
+def test_an_audience_never_travels_in_the_priority_lane(category: Category, recipients: Recipients) -> None:
+    assert lane_for(category, recipients) is Lane.BULK
+
+
+@given(categories, named)
+def test_named_recipients_travel_by_their_category(category: Category, recipients: Recipients) -> None:
+    wanted = Lane.PRIORITY if category in {"authentication", "transactional"} else Lane.BULK
+    assert lane_for(category, recipients) is wanted
+
+
+@given(st.none() | categories, st.none() | categories, named | audiences)
+def test_what_the_caller_says_goes_before_what_the_definition_says(
+    asked: Category | None, defined: Category | None, recipients: Recipients
+) -> None:
+    category = effective_category(asked, defined, recipients)
+    if asked or defined:
+        assert category is (asked or defined)
+    else:
+        assert category in {Category.TRANSACTIONAL, Category.MARKETING}
+
+
+def test_a_direct_send_is_named_after_its_channel_and_content() -> None:
+    assert naming.campaign_name(Channel.SMS, "otp_us") == "SMS Send - otp_us"
+    assert naming.campaign_name(Channel.EMAIL, None) == "Email Send"
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255), st.integers(0, 999))
+def test_a_key_names_one_trigger_and_each_item_of_a_bulk_call_another(key: str, index: int) -> None:
+    single = naming.trigger_id(WORKSPACE, key, NOW)
+    assert single == naming.trigger_id(WORKSPACE, key, NOW + timedelta(days=1))
+    item = naming.trigger_id(WORKSPACE, key, NOW, index)
+    assert item not in {single, naming.trigger_id(WORKSPACE, key, NOW, index + 1)}
+    assert single != naming.trigger_id(UUID(int=2), key, NOW)
+
+
+def test_a_trigger_without_a_key_has_a_new_id_in_the_order_of_time() -> None:
+    first = naming.trigger_id(WORKSPACE, None, NOW)
+    second = naming.trigger_id(WORKSPACE, None, NOW + timedelta(milliseconds=1))
+    assert first < second
+    assert first.version == 7
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 30)), max_size=50))
+def test_a_bucket_grants_no_more_than_its_burst_and_its_rate(calls: list[tuple[float, int]]) -> None:
+    limiter = RateLimiter(rate_per_second=10, burst=20)
+    now, granted = 0.0, 0
+    for pause, cost in calls:
+        now += pause
+        allowance = limiter.take(WORKSPACE, cost, now)
+        if allowance.retry_seconds is None:
+            granted += cost
+        else:
+            assert allowance.retry_seconds >= 1
+        assert 0 <= allowance.remaining <= 20
+    assert granted <= 20 + 10 * now + 1e-6
+
+
+def test_whoever_waits_as_told_is_granted() -> None:
+    limiter = RateLimiter(rate_per_second=2, burst=1000)
+    assert limiter.take(WORKSPACE, 1000, 0.0).retry_seconds is None
+    refused = limiter.take(WORKSPACE, 5, 0.0)
+    assert refused.retry_seconds == 3
+    assert refused.headers()["Retry-After"] == "3"
+    assert limiter.take(WORKSPACE, 5, 3.0).retry_seconds is None
+    assert limiter.look(None, 0.0).remaining == 1000
+
+
+def answer(fingerprint: bytes = b"a", body: bytes = b"{}", at: datetime = NOW) -> Answer:
+    return Answer(fingerprint, 200, {}, body, at)
+
+
+def test_an_answer_is_kept_for_a_day() -> None:
+    book = AnswerBook(10, 1000)
+    assert book.begin((WORKSPACE, "k"), b"a", NOW) is Verdict.GO_AHEAD
+    assert book.begin((WORKSPACE, "k"), b"a", NOW) is Verdict.IN_PROGRESS
+    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.ANOTHER_REQUEST
+    book.finish((WORKSPACE, "k"), answer())
+    assert book.begin((WORKSPACE, "k"), b"a", NOW) == answer()
+    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.ANOTHER_REQUEST
+    assert book.begin((WORKSPACE, "k"), b"b", NOW + KEPT_FOR) is Verdict.GO_AHEAD
+
+
+def test_a_request_that_took_no_effect_leaves_nothing() -> None:
+    book = AnswerBook(10, 1000)
+    book.begin((WORKSPACE, "k"), b"a", NOW)
+    book.abandon((WORKSPACE, "k"))
+    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.GO_AHEAD
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 60)), max_size=60))
+def test_memory_is_bounded_and_the_newest_answer_is_always_there(keeps: list[tuple[int, int]]) -> None:
+    book = AnswerBook(max_answers=5, max_bytes=100)
+    for key, size in keeps:
+        book.keep((WORKSPACE, str(key)), answer(body=b"x" * size))
+        kept = [found for number in range(21) if (found := book.find((WORKSPACE, str(number)), NOW))]
+        assert len(kept) <= 5
+        assert sum(len(found.body) for found in kept) <= 100
+        assert book.find((WORKSPACE, str(key)), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("agent", "machine"),
+    [
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15", False),
+        ("Mozilla/5.0", True),
+        ("Mozilla/5.0 (compatible; bingbot/2.0)", True),
+        ("", True),
+    ],
+)
+def test_machines_are_told_by_what_they_say_of_themselves(agent: str, machine: bool) -> None:
+    assert is_machine({"User-Agent": agent}) is machine
+
+
+@given(st.dictionaries(st.text(max_size=10), st.text(max_size=20)), st.text(max_size=40), st.binary(max_size=100))
+def test_any_callback_has_a_key_that_depends_on_it_alone(query: dict[str, str], kind: str, body: bytes) -> None:
+    key = record_key(query, kind, body)
+    assert 0 < len(key) <= 200
+    assert key == record_key(dict(query), kind, body)
