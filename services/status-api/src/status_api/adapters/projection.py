@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from status_api.domain.facts import ExecutionFacts, TriggerFacts
 from status_api.domain.fold import ExecutionTouch, JobFacts, TimelineEntry
 
 SCHEMA: Final = "status"
+
+_JOB_COLUMNS: Final = 12
 
 _sql = load("status_api", "projection.sql")
 
@@ -56,6 +58,12 @@ class Projection:
         if triggers or executions:
             await self._database.in_transaction(work)
 
+    async def oldest_unfinished(self) -> datetime | None:
+        """Return when the oldest execution that is not at its end was started, None if there is none."""
+        async with self._database.connection() as connection:
+            started_at: datetime | None = await connection.fetchval(_sql.oldest_unfinished)
+        return started_at
+
 
 async def fold_jobs(connection: Connection, arguments: Sequence[Any], deadline_ms: int) -> None:
     """Join the jobs of `arguments` (see `job_columns`) inside the caller's transaction."""
@@ -64,9 +72,9 @@ async def fold_jobs(connection: Connection, arguments: Sequence[Any], deadline_m
 
 def job_columns(touches: Sequence[ExecutionTouch]) -> list[list[Any]]:
     """Return the arguments of the statement `fold_jobs`, but for its last: jobs as columns, then executions."""
-    columns: list[list[Any]] = [list(column) for column in zip(*_job_rows(touches), strict=True)] or [[] for _ in range(12)]
+    columns: list[list[Any]] = [list(column) for column in zip(*_job_rows(touches), strict=True)]
     return [
-        *columns,
+        *(columns or [[] for _ in range(_JOB_COLUMNS)]),
         [touch.execution_id for touch in touches],
         [touch.trigger_id for touch in touches],
         [touch.workspace_id for touch in touches],

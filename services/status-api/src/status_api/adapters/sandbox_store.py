@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +11,7 @@ import asyncpg
 from sluice_contracts.vocabulary import Channel
 from sluice_storage.database import Database
 from sluice_storage.statements import load
+from status_api.domain.presentation.sandbox import SandboxMessage
 
 READ_SECONDS: Final = 3.0
 
@@ -21,22 +21,6 @@ _STATEMENTS: Final = {
     Channel.EMAIL: _sql.sandbox_email,
     Channel.WHATSAPP: _sql.sandbox_whatsapp,
 }
-
-
-class SandboxMessage(NamedTuple):
-    """One message as its recipient would see it. `id` counts within its channel."""
-
-    channel: Channel
-    id: int
-    to: str
-    sender: str | None
-    subject: str | None
-    text: str | None
-    html: str | None
-    headers: dict[str, Any] | None
-    trigger_id: UUID
-    job_id: str
-    at: datetime
 
 
 class SandboxStore:

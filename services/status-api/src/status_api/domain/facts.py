@@ -1,7 +1,7 @@
 """What the topics `triggers.*` and `executions` say, as facts that join in any order and any number of times.
 
-Each field is a column of the tables `triggers` and `executions`. Of two values the greater stays, of two first times the
-earlier; None knows nothing. `fold_triggers` and `fold_executions` in `projection.sql` join the same way.
+Each field is a column of the tables `triggers` and `executions`. Of two values the greater stays, of two first times
+the earlier; None knows nothing. `fold_triggers` and `fold_executions` in `projection.sql` join the same way.
 """
 
 from __future__ import annotations

@@ -115,7 +115,9 @@ def _fold_message(touch: ExecutionTouch, message: JobsReported) -> None:
     reports = message.jobs
     touch.epoch = max(touch.epoch, max(reports.epoch, default=0))
     if message.answers_round is not None:
-        ended = [at for at, state in zip(reports.at, reports.state, strict=True) if state is not None and state.is_final]
+        ended = [
+            at for at, state in zip(reports.at, reports.state, strict=True) if state is not None and state.is_final
+        ]
         touch.last_ended_at = highest(touch.last_ended_at, max(ended, default=None))
 
 

@@ -49,9 +49,9 @@ class Overview:
         """Return when the last job of an execution ended, None while any is open."""
         if not self.execution_status(execution).is_final:
             return None
-        ends = (execution.started_at, execution.commanded_at, execution.last_ended_at)
+        ends = [execution.started_at, execution.commanded_at, execution.last_ended_at]
         if execution.started_at is None and execution.last_ended_at is None:
-            ends = (*ends, self.trigger.cancelled_at, self.trigger.failed_at)
+            ends += [self.trigger.cancelled_at, self.trigger.failed_at]
         return max((end for end in ends if end is not None), default=None)
 
     @property

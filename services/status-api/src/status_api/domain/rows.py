@@ -12,7 +12,7 @@ from sluice_contracts.vocabulary import Category, Channel, Engagement, FlowType,
 from status_api.domain.fold import TimelineEntry, message_key
 from status_api.domain.progress import attempt_of, epoch_of, state_of
 
-_MESSAGE_STATES: Final = (None, *MessageState)
+_MESSAGE_STATES: Final[tuple[MessageState | None, ...]] = (None, *MessageState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,4 +221,3 @@ class JobRow:
         """What the receipt said that put the message where it stands."""
         state = self.message_state
         return None if state is None else self.timeline.get(message_key(state))
-

@@ -79,7 +79,7 @@ def _portions(messages: Sequence[JobsReported]) -> Iterator[list[JobsReported]]:
 
 
 def _decoded(record: Record, decode: Callable[[bytes], M]) -> M:
-    """Decode a record, with what PostgreSQL cannot store replaced: a provider's odd sentence must not cost an outcome."""
+    """Decode a record without what PostgreSQL cannot store: a provider's odd sentence must not cost an outcome."""
     value = record.value
     if _NUL in value:
         value = value.replace(_NUL, _REPLACEMENT)

@@ -278,7 +278,7 @@ LIMIT $2
 
 -- name: overdue_jobs
 -- The jobs of positions $2 up to $3 that were sent at or before $4 and that nobody has answered for.
-SELECT seq, progress
+SELECT seq, progress, sent_at
 FROM jobs
 WHERE execution_id = $1 AND seq >= $2 AND seq < $3
   AND state_in(progress) = 7 AND message <= 2 AND sent_at <= $4

@@ -21,9 +21,7 @@ _NOT_FOR_ESSENTIAL: Final = frozenset(
 _ENGAGEMENTS: Final = frozenset(engagement.value for engagement in Engagement)
 
 
-def present_contact(
-    overview: Overview, external_id: str, jobs: Sequence[JobRow], *, unmasked: bool
-) -> dict[str, Any]:
+def present_contact(overview: Overview, external_id: str, jobs: Sequence[JobRow], *, unmasked: bool) -> dict[str, Any]:
     """Return the body. `jobs` are all jobs of this contact in the trigger, one an execution."""
     executions = {execution.execution_id: execution for execution in overview.executions}
     return {

@@ -45,8 +45,15 @@ def dollars(micros: int) -> float:
 
 
 def job_counts(counts: JobCounts) -> dict[str, Any]:
-    """Return the four numbers that every `jobs` object begins with."""
-    return {"total": counts.total, "sent": counts.sent, "failed": counts.failed, "filtered": counts.filtered}
+    """Return the numbers that every `jobs` object begins with: `total` is the sum of the others."""
+    return {
+        "total": counts.total,
+        "sent": counts.sent,
+        "failed": counts.failed,
+        "filtered": counts.filtered,
+        "cancelled": counts.cancelled,
+        "open": counts.open,
+    }
 
 
 def details_path(execution: ExecutionRow) -> str:

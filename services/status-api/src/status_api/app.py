@@ -1,0 +1,119 @@
+"""Where status-api is wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from sluice_catalog.credentials import Authenticator
+from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_contracts import topics
+from sluice_contracts.vocabulary import Lane
+from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka import KafkaMessaging
+from sluice_messaging.ports import BatchHandler, EventConsumer, EventPublisher, Messaging
+from sluice_runtime.api import Operation, add_operations
+from sluice_runtime.clock import Clock
+from sluice_runtime.http import application
+from sluice_runtime.problems import Problem
+from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
+from sluice_runtime.service import Service
+from sluice_storage.database import Database
+from sluice_storage.errors import is_transient
+from status_api.adapters.deadlines import ReceiptDeadlines
+from status_api.adapters.projection import SCHEMA, Projection
+from status_api.adapters.sandbox_store import SandboxStore
+from status_api.adapters.status_store import StatusStore
+from status_api.handlers.actions import TriggerActions
+from status_api.handlers.arrivals import Arrivals
+from status_api.handlers.executions import ExecutionReads
+from status_api.handlers.projecting import Projector
+from status_api.handlers.sandbox import SandboxReads
+from status_api.handlers.sweeping import Gauge, Sweeper
+from status_api.handlers.trigger_list import TriggerList
+from status_api.handlers.triggers import TriggerReads
+from status_api.settings import StatusSettings
+
+NAME: Final = "status-api"
+_RETRY_AFTER: Final = {"Retry-After": "1"}
+
+
+async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Clock) -> Service:
+    """Open what status-api needs. Neither Postgres nor the broker has to be there yet: `/ready` says what is not."""
+    # Readers have connections of their own, so that folding a backlog cannot keep dashboards waiting.
+    reading = await _database(settings, resources, SCHEMA, 8)
+    writing = await _database(settings, resources, SCHEMA, settings.folders + 4)
+    catalog = await _database(settings, resources, "catalog", 2)
+    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, NAME, clock))
+    box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
+    snapshot = CatalogSnapshot(catalog, box)
+    arrivals = Arrivals()
+    projection = Projection(writing, receipt_deadline=settings.receipt_deadline)
+    consumers = _consumers(settings, messaging, Projector(projection, arrivals.announce))
+    app = application(translate=unavailable)
+    declared = operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock)
+    add_operations(app, declared, Authenticator(snapshot))
+
+    async def ready() -> str | None:
+        if not snapshot.loaded:
+            return "the catalog has not been loaded yet"
+        return None if await reading.healthy() else "the database does not answer"
+
+    return Service(
+        http=app,
+        loops={
+            **{name: consumer.run for name, consumer in consumers.items()},
+            "deadlines": Sweeper(ReceiptDeadlines(writing, deadline=settings.receipt_deadline), clock).run,
+            "gauge": Gauge(projection, clock).run,
+            "catalog": snapshot.follow,
+            "catalog-listener": snapshot.listener(settings.postgres).run,
+        },
+        ready=ready,
+    )
+
+
+def operations(
+    store: StatusStore, sandbox: SandboxStore, arrivals: Arrivals, publisher: EventPublisher, clock: Clock
+) -> list[Operation]:
+    """Return everything that callers can ask of this service. Does no I/O by itself."""
+    return [
+        *TriggerList(store).operations(),
+        *TriggerReads(store, arrivals).operations(),
+        *TriggerActions(store, arrivals, publisher, clock).operations(),
+        *ExecutionReads(store, arrivals).operations(),
+        *SandboxReads(sandbox).operations(),
+    ]
+
+
+def unavailable(error: Exception) -> Problem | None:
+    """Return the problem that a caller sees while the database or the broker is away, None for any other error."""
+    if isinstance(error, BrokerUnavailableError):
+        return Problem(503, "Not available", "The broker cannot be reached. Try again.", headers=_RETRY_AFTER)
+    if is_transient(error):
+        return Problem(503, "Not available", "The database cannot be reached. Try again.", headers=_RETRY_AFTER)
+    return None
+
+
+def _consumers(settings: StatusSettings, messaging: Messaging, projector: Projector) -> dict[str, EventConsumer]:
+    """One consumer a kind of topic, and several for deliveries, of which there are by far the most."""
+
+    def consumer(names: Sequence[str], group: str, handler: BatchHandler) -> EventConsumer:
+        size = settings.batch_records
+        return messaging.batch_consumer(names, group, handler, max_records=size, is_transient=is_transient)
+
+    accepted = [topics.triggers(lane) for lane in Lane]
+    return {
+        "triggers": consumer(accepted, "status-triggers", projector.on_triggers),
+        "executions": consumer([topics.EXECUTIONS], "status-executions", projector.on_executions),
+        **{
+            f"deliveries-{place}": consumer([topics.DELIVERIES], "status-deliveries", projector.on_deliveries)
+            for place in range(settings.folders)
+        },
+    }
+
+
+async def _database(settings: StatusSettings, resources: AsyncExitStack, schema: str, most: int) -> Database:
+    return await resources.enter_async_context(
+        await Database.open(settings.postgres, schema, application_name=NAME, min_size=0, max_size=most)
+    )

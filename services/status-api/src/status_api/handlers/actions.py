@@ -1,0 +1,136 @@
+"""What can be asked of a running trigger: cancel, pause, resume, and retry of what failed.
+
+Each is a request to the orchestrator, appended to `triggers.priority`; what comes of it is read like everything else.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final, Literal
+
+from aiohttp import web
+
+from sluice_contracts import topics
+from sluice_contracts.messages.trigger import RetryRequested, TriggerActionRequested
+from sluice_contracts.vocabulary import Lane
+from sluice_messaging.ports import EventPublisher
+from sluice_messaging.records import outbound
+from sluice_runtime.api import Call, Operation
+from sluice_runtime.clock import Clock
+from sluice_runtime.http import json_response
+from sluice_runtime.problems import Problem, not_found
+from status_api.adapters.status_store import StatusStore
+from status_api.domain.overview import Overview
+from status_api.domain.retrying import whole_pages
+from status_api.domain.rows import ExecutionRow
+from status_api.handlers.answers import path_id
+from status_api.handlers.arrivals import Arrivals
+from status_api.handlers.triggers import load_overview
+
+WRITE_SCOPE: Final = "events:write"
+PORTION: Final = 2_000
+"""Positions of failed jobs that are held at once."""
+
+Action = Literal["cancel", "pause", "resume"]
+
+_SUMMARIES: Final[dict[Action, str]] = {
+    "cancel": "Send nothing more of a trigger",
+    "pause": "Hold a trigger",
+    "resume": "Let a held trigger go on",
+}
+
+
+class TriggerActions:
+    """`POST /api/v1/triggers/{id}/cancel|pause|resume|retry`."""
+
+    def __init__(self, store: StatusStore, arrivals: Arrivals, publisher: EventPublisher, clock: Clock) -> None:
+        self._store = store
+        self._arrivals = arrivals
+        self._publisher = publisher
+        self._clock = clock
+
+    def operations(self) -> list[Operation]:
+        """Return the operations for `add_operations`."""
+        at, tag = "/api/v1/triggers/{trigger_id}", "Triggers"
+        return [
+            *(
+                Operation(
+                    "POST", f"{at}/{action}", f"{action}_trigger", summary, tag, partial(self.act, action), WRITE_SCOPE
+                )
+                for action, summary in _SUMMARIES.items()
+            ),
+            Operation("POST", f"{at}/retry", "retry_trigger", "Try failed jobs again", tag, self.retry, WRITE_SCOPE),
+        ]
+
+    async def act(self, action: Action, call: Call) -> web.Response:
+        """Ask for `action`.
+
+        Raises Problem 409 when the trigger is over.
+        """
+        found = await self._found(call)
+        if found.status.is_final:
+            raise Problem(409, "Already over", f"The trigger is {found.status.value}: there is nothing to {action}.")
+        request = TriggerActionRequested(
+            trigger_id=found.trigger.trigger_id,
+            workspace_id=found.trigger.workspace_id,
+            requested_at=self._clock.now(),
+            action=action,
+        )
+        topic, key = topics.triggers(Lane.PRIORITY), str(found.trigger.trigger_id)
+        await self._publisher.publish([outbound(topic, key, request)])
+        return json_response({"success": True, "trigger_id": key, "action": action}, 202)
+
+    async def retry(self, call: Call) -> web.Response:
+        """Ask that every job that failed be tried again.
+
+        Raises Problem 409 when none did, or when the trigger was cancelled.
+        """
+        found = await self._found(call)
+        if found.trigger.cancelled:
+            raise Problem(409, "Cancelled", "The trigger was cancelled: nothing of it is tried again.")
+        jobs = 0
+        for execution in found.executions:
+            if execution.failed:
+                jobs += await self._retry(found, execution)
+        if not jobs:
+            raise Problem(409, "Nothing failed", "No job of this trigger has failed.")
+        return json_response(
+            {"success": True, "trigger_id": str(found.trigger.trigger_id), "action": "retry", "jobs": jobs}, 202
+        )
+
+    async def _retry(self, found: Overview, execution: ExecutionRow) -> int:
+        waiting: list[int] = []
+        jobs, after, last = 0, -1, False
+        while not last:
+            positions = await self._store.failed_positions(execution.execution_id, after, PORTION)
+            last = len(positions) < PORTION
+            jobs += len(positions)
+            after = positions[-1] if positions else after
+            pages, waiting = whole_pages([*waiting, *positions], last=last)
+            await self._publisher.publish(
+                [
+                    outbound(
+                        topics.triggers(Lane.PRIORITY),
+                        str(found.trigger.trigger_id),
+                        RetryRequested(
+                            trigger_id=found.trigger.trigger_id,
+                            workspace_id=found.trigger.workspace_id,
+                            requested_at=self._clock.now(),
+                            execution_id=execution.execution_id,
+                            page=page,
+                            epoch=execution.epoch + 1,
+                            seqs=seqs,
+                        ),
+                    )
+                    for page, seqs in pages
+                ]
+            )
+        return jobs
+
+    async def _found(self, call: Call) -> Overview:
+        trigger_id = path_id(call, "trigger_id", "trigger")
+        workspace_id = call.principal.workspace_id
+        version = await self._arrivals.wait_for(lambda: self._store.version(workspace_id, trigger_id))
+        if version is None:
+            raise not_found("trigger")
+        return await load_overview(self._store, workspace_id, trigger_id)

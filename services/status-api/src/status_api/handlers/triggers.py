@@ -1,0 +1,151 @@
+"""Reads about one trigger."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from sluice_contracts.vocabulary import FlowType, JobState
+from sluice_runtime.api import Call, Operation
+from sluice_runtime.problems import Problem, not_found
+from status_api.adapters.status_store import StatusStore
+from status_api.domain.overview import Overview, overview
+from status_api.domain.presentation.contact import present_contact
+from status_api.domain.presentation.direct import present_direct
+from status_api.domain.presentation.ledger import present_ledger
+from status_api.domain.presentation.trigger import details_endpoint, present_trigger
+from status_api.domain.presentation.workflow import present_workflow
+from status_api.domain.rows import ReasonRow
+from status_api.handlers.answers import is_known, path_id, sees_addresses, tagged, unchanged, version_tag
+from status_api.handlers.arrivals import Arrivals
+
+STATUS_SCOPE = "status:read"
+_TAG = "Triggers"
+
+
+class TriggerReads:
+    """`GET /api/v1/triggers/{id}` and what lies below it."""
+
+    def __init__(self, store: StatusStore, arrivals: Arrivals) -> None:
+        self._store = store
+        self._arrivals = arrivals
+
+    def operations(self) -> list[Operation]:
+        """Return the operations for `add_operations`."""
+        at = "/api/v1/triggers/{trigger_id}"
+        return [
+            Operation("GET", at, "trigger", "A trigger in brief", _TAG, self.basic, STATUS_SCOPE),
+            Operation("GET", f"{at}/direct", "trigger_direct", "A direct send", _TAG, self.direct, STATUS_SCOPE),
+            Operation(
+                "GET", f"{at}/workflow", "trigger_workflow", "A workflow's run", _TAG, self.workflow, STATUS_SCOPE
+            ),
+            Operation("GET", f"{at}/ledger", "trigger_ledger", "Every job's bucket", _TAG, self.ledger, STATUS_SCOPE),
+            Operation(
+                "GET",
+                f"{at}/contacts/{{external_id}}",
+                "trigger_contact",
+                "One contact's timeline",
+                _TAG,
+                self.contact,
+                STATUS_SCOPE,
+            ),
+        ]
+
+    async def basic(self, call: Call) -> web.Response:
+        """Answer what kind of trigger it is, how it goes, and where the details are."""
+        found = await self._found(call)
+        if isinstance(found, web.Response):
+            return found
+        return self._answer(call, found, present_trigger(found))
+
+    async def direct(self, call: Call) -> web.Response:
+        """Answer the one execution of a direct send.
+
+        Raises Problem 409 for a workflow.
+        """
+        found = await self._found(call)
+        if isinstance(found, web.Response):
+            return found
+        _require(found, FlowType.DIRECT_CHANNEL)
+        reasons = await self._reasons(found, JobState.FILTERED)
+        return self._answer(call, found, present_direct(found, reasons, unmasked=sees_addresses(call)))
+
+    async def workflow(self, call: Call) -> web.Response:
+        """Answer the steps or channels of a workflow's run.
+
+        Raises Problem 409 for a direct send.
+        """
+        found = await self._found(call)
+        if isinstance(found, web.Response):
+            return found
+        _require(found, FlowType.WORKFLOW)
+        return self._answer(call, found, present_workflow(found))
+
+    async def ledger(self, call: Call) -> web.Response:
+        """Answer which bucket every job lies in."""
+        found = await self._found(call)
+        if isinstance(found, web.Response):
+            return found
+        reasons = await self._reasons(found, JobState.FILTERED, JobState.FAILED)
+        return self._answer(call, found, present_ledger(found, reasons, unmasked=sees_addresses(call)))
+
+    async def contact(self, call: Call) -> web.Response:
+        """Answer what happened to one contact.
+
+        Raises Problem 404 where nothing has been reported about it.
+        """
+        found = await self._found(call)
+        if isinstance(found, web.Response):
+            return found
+        external_id = call.request.match_info["external_id"]
+        known = {execution.execution_id for execution in found.executions}
+        jobs = await self._store.jobs_of(sorted(known), external_id)
+        if not jobs:
+            raise not_found("contact in this trigger, or nothing has happened to it yet")
+        return self._answer(call, found, present_contact(found, external_id, jobs, unmasked=sees_addresses(call)))
+
+    async def _found(self, call: Call) -> Overview | web.Response:
+        """The trigger, or the answer that the caller has seen all of it already."""
+        trigger_id = path_id(call, "trigger_id", "trigger")
+        workspace_id = call.principal.workspace_id
+        version = await self._arrivals.wait_for(lambda: self._store.version(workspace_id, trigger_id))
+        if version is None:
+            raise not_found("trigger")
+        tag = version_tag(call, version)
+        if is_known(call, tag):
+            return unchanged(tag)
+        return await load_overview(self._store, workspace_id, trigger_id)
+
+    async def _reasons(self, found: Overview, *states: JobState) -> list[ReasonRow]:
+        execution_ids = [execution.execution_id for execution in found.executions]
+        return [reason for reason in await self._store.reasons(execution_ids) if reason.state in states]
+
+    @staticmethod
+    def _answer(call: Call, found: Overview, body: dict[str, Any]) -> web.Response:
+        # The version was read before the counters: what they show may be newer than the tag, and never older.
+        return tagged(body, version_tag(call, found.trigger.version))
+
+
+async def load_overview(store: StatusStore, workspace_id: UUID, trigger_id: UUID) -> Overview:
+    """Return a trigger with its executions.
+
+    Raises Problem 404 where it is not there, or another workspace's.
+    """
+    trigger = await store.trigger(workspace_id, trigger_id)
+    if trigger is None:
+        raise not_found("trigger")
+    executions = await store.executions(workspace_id, [trigger_id])
+    return overview(trigger, executions[trigger_id])
+
+
+def _require(found: Overview, flow_type: FlowType) -> None:
+    if found.trigger.flow_type is not flow_type:
+        right = details_endpoint(found.trigger)
+        raise Problem(
+            409,
+            "Wrong details endpoint",
+            f"This trigger's flow type is {found.trigger.flow_type.value}: its details are at {right}.",
+            members={"details_endpoint": right},
+        )

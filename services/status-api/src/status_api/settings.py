@@ -1,0 +1,26 @@
+"""Status-api's own settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from sluice_runtime.settings import ServiceSettings
+
+
+class StatusSettings(ServiceSettings):
+    """What status-api can be told beside what every service is told.
+
+    `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
+    deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once.
+    """
+
+    receipt_deadline_hours: float = Field(default=72.0, gt=0)
+    folders: int = Field(default=2, ge=1, le=6)
+    batch_records: int = Field(default=200, ge=1, le=1000)
+
+    @property
+    def receipt_deadline(self) -> timedelta:
+        """How long a message waits for its receipt."""
+        return timedelta(hours=self.receipt_deadline_hours)
