@@ -27,8 +27,8 @@ from sluice_local.supervision import Supervisor, Unit
 from sluice_local.terminal import Terminal
 
 _STILL_WAITING_SECONDS: Final = 5.0
-_STOP_ORDER: Final = ((("caddy",), 4.0), (SERVICES, 9.0), (("kafka",), 4.0), (("postgres",), 2.5))
-"""What stops after what, and how many seconds each has before it is killed: 19.5 s in all at worst."""
+_STOP_ORDER: Final = ((("caddy",), 3.0), (SERVICES, 12.5), (("kafka",), 17.5), (("postgres",), 19.5))
+"""What stops after what, and how many seconds after the signal it is killed if it is still there."""
 
 
 async def up(options: StackOptions, terminal: Terminal) -> int:
@@ -51,8 +51,9 @@ async def up(options: StackOptions, terminal: Terminal) -> int:
                 terminal.say("stack.failed", str(error), level="error")
                 return 1
             finally:
-                for stopped, timeout in _STOP_ORDER:
-                    await supervisor.stop(stopped, timeout)
+                began = monotonic()
+                for stopped, killed_after in _STOP_ORDER:
+                    await supervisor.stop(stopped, began + killed_after - monotonic())
                 terminal.say("stack.stopped", "stopped")
     return 0
 
@@ -84,6 +85,7 @@ class _Start:
 
     async def run(self) -> None:
         """Start everything and watch it; returns never. Raises StartError."""
+        self._terminal.say("stack.starting", f"starting over {self._data.path}", data=str(self._data.path))
         self._clear_up()
         taken: set[int] = set()
         port = self._public_port(taken)
@@ -172,5 +174,9 @@ class _Start:
                         "stack.waiting", "still waiting for " + "; ".join(missing), level="warning", missing=missing
                     )
         seconds = monotonic() - self._began
-        self._terminal.say("stack.ready", f"ready after {seconds:.1f} s", seconds=round(seconds, 2))
+        self._terminal.say(
+            "stack.ready",
+            f"ready after {seconds:.1f} s; the API key is in {self._data.path / 'credentials.json'}",
+            seconds=round(seconds, 2),
+        )
         self._terminal.announce(f"ready {credentials.base_url}")

@@ -90,8 +90,7 @@ class Kafka:
                         *self._java,
                         "kafka.tools.StorageTool",
                         "format",
-                        "-t",
-                        cluster_id,
+                        f"--cluster-id={cluster_id}",
                         "-c",
                         self._settings_file(node),
                     ],
@@ -186,6 +185,8 @@ class Kafka:
             # A broker that was killed may register again only when its old session is over.
             "broker.session.timeout.ms": _SESSION_MS,
             "broker.heartbeat.interval.ms": _SESSION_MS // 6,
+            # Brokers that all leave at once have nobody to hand over to, and the last would wait for a lost quorum.
+            "controlled.shutdown.enable": str(replicas == 1).lower(),
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
