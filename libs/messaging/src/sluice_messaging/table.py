@@ -14,7 +14,7 @@ from sluice_messaging.ports import RecordObserver
 from sluice_messaging.records import Record
 from sluice_messaging.retry import Backoff
 from sluice_messaging.sources import TableSource
-from sluice_messaging.tasks import pause
+from sluice_messaging.tasks import cancelled, pause
 
 POLL_SECONDS: Final = 0.5
 
@@ -36,6 +36,7 @@ class BroadcastReader:
         self._on_record = on_record
         self._backoff = backoff or Backoff()
         self._caught_up = asyncio.Event()
+        self._connected = False
 
     async def caught_up(self) -> None:
         """Return once everything has been shown that the topic held when the reader began."""
@@ -46,20 +47,27 @@ class BroadcastReader:
         failures = 0
         while not stop.is_set():
             source = self._source()
+            reading = asyncio.create_task(self._read(source), name=f"{self._topic}: reader")
+            stopping = asyncio.create_task(stop.wait(), name=f"{self._topic}: stop")
             try:
-                await source.open()
-                failures = 0
-                await self._read(source, stop)
-            except BrokerUnavailableError as error:
-                failures += 1
-                _log.warning("table.disconnected", topic=self._topic, failures=failures, error=repr(error))
+                await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                broken = reading.done()
             finally:
+                await cancelled(reading, stopping)
                 await source.close()
-            if failures:
-                await pause(self._backoff.delay(failures), stop)
+            if broken:
+                try:
+                    reading.result()
+                except BrokerUnavailableError as error:
+                    failures = 1 if self._connected else failures + 1
+                    _log.warning("table.disconnected", topic=self._topic, failures=failures, error=repr(error))
+                    await pause(self._backoff.delay(failures), stop)
 
-    async def _read(self, source: TableSource, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _read(self, source: TableSource) -> None:
+        self._connected = False
+        await source.open()
+        self._connected = True
+        while True:
             if not self._caught_up.is_set() and await source.caught_up():
                 self._caught_up.set()
             for record in await source.fetch(wait=POLL_SECONDS):
