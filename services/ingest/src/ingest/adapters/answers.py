@@ -15,7 +15,6 @@ from ingest.domain.idempotency import KEPT_FOR, Answer, Place
 from sluice_runtime.clock import Clock
 from sluice_runtime.secrets import SealedTextError, SecretBox
 from sluice_storage.database import Database
-from sluice_storage.errors import is_transient
 from sluice_storage.statements import load
 
 _WAITING: Final = 20_000
@@ -51,9 +50,7 @@ class PostgresAnswers:
         try:
             async with asyncio.timeout(_FIND_SECONDS), self._database.connection() as connection:
                 row = await connection.fetchrow(_statements.find_answer, *place)
-        except Exception as error:
-            if not is_transient(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - a store that fails must not fail the request that it would spare
             self._away_until = monotonic() + _AWAY_SECONDS
             _log.warning("answers.unreadable", error=type(error).__name__)
             return None
@@ -86,9 +83,7 @@ class PostgresAnswers:
         try:
             await self._write()
             await self._clean()
-        except Exception as error:
-            if not is_transient(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - repeats are harmless without it: the service goes on
             _log.warning("answers.unwritten", count=len(self._waiting), error=type(error).__name__)
             return False
         return True
