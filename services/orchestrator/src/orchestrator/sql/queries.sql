@@ -32,11 +32,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 -- name: open_command
 INSERT INTO commands (execution_id, page, round, epoch, trigger_id, step_order, seqs, attempts, credit, sends,
                       opened_at, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, 'infinity')) ON CONFLICT DO NOTHING
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12::timestamptz, 'infinity')) ON CONFLICT DO NOTHING
 
 -- name: add_stage
 INSERT INTO stages (trigger_id, step_order, workspace_id, lane, walks, scheduled_for, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, 'infinity')) ON CONFLICT DO NOTHING
+VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::timestamptz, 'infinity')) ON CONFLICT DO NOTHING
 
 -- name: triggers_by_id
 -- What never changes is left out for those in $2: the caller has it.
