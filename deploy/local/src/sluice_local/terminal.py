@@ -47,7 +47,9 @@ class Terminal:
         """Pass on one line of a process's log, when it matters enough."""
         record = _parse(line)
         level = _level(record)
-        if LEVELS.index(level) < self._lowest:
+        # The Kafka client reports each of its own retries; what matters of them the services say themselves.
+        is_chatter = str(record.get("logger", "")).startswith("aiokafka") and self._lowest > 0
+        if LEVELS.index(level) < self._lowest or is_chatter:
             return
         if not self._console.is_terminal:
             self._json({"service": name, **record} if record else {"level": level, "service": name, "message": line})
