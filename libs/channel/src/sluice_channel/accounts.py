@@ -1,4 +1,4 @@
-"""The provider accounts that this process sends through: one provider instance each, with its circuit and its pauses."""
+"""The provider accounts that this process sends through: one provider each, with its circuit and its pauses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Frequency caps and budgets: who may still get a message, decided and counted in the transaction that claims it.
 
-Every message is counted once by its job, so that neither a repeat nor a retry counts again. A workspace without caps and
-without a budget costs nothing here. A cap over all channels and the budget count the messages of all channels.
+Every message is counted once by its job, so that neither a repeat nor a retry counts again. A workspace without caps
+and without a budget costs nothing here. A cap over all channels and the budget count the messages of all channels.
 """
 
 from __future__ import annotations
@@ -72,10 +72,11 @@ class Allowances:
                 connection, settings.workspace_id, settings.budget, execution_id, passing, now, everywhere
             )
         counted = [one for one in passing if one.seq not in over_budget]
+        today = now.astimezone(UTC).date()
         if counted:
             await connection.execute(
                 _sql.count_messages, settings.workspace_id, execution_id, [one.seq for one in counted],
-                [one.recipient for one in counted], [one.cost_micros for one in counted], now.astimezone(UTC).date(), now,
+                [one.recipient for one in counted], [one.cost_micros for one in counted], today, now,
             )  # fmt: skip
         return Refusals(capped, over_budget)
 

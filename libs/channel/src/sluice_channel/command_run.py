@@ -222,11 +222,9 @@ class CommandRun:
                 lease = await self._ledger.claim(
                     self._key, wave.number, wave.reports, self._facts(page, wave), now, connection
                 )
-                if lease is None:
-                    raise _ClaimConflictError
+                return _roll_back_unless(lease)
         except _ClaimConflictError:
             raise WaveTakenError(f"wave {wave.number} was claimed by another worker") from None
-        return lease
 
     async def _record(self, wave: _Wave) -> None:
         """Write down what came of a wave; while the database is away, wait: what is in memory is all that is known."""
@@ -267,6 +265,12 @@ class CommandRun:
                 seq=jobs.seq[first:last], address=jobs.address[first:last], external_id=jobs.external_id[first:last]
             ),
         )
+
+
+def _roll_back_unless(lease: Lease | None) -> Lease:
+    if lease is None:
+        raise _ClaimConflictError
+    return lease
 
 
 def _is_late_gate(job: PlannedJob) -> bool:

@@ -12,8 +12,8 @@ WHERE conversations.at <= excluded.at
 SELECT address, execution_id, seq, round FROM conversations WHERE account_id = $1 AND address = ANY ($2::text[])
 
 -- name: park
-INSERT INTO parked_receipts (account_id, receipt, parked_at, due_at)
-SELECT $1, parked.receipt, $3, $4 FROM unnest($2::bytea[]) AS parked (receipt)
+INSERT INTO parked_receipts (receipt, parked_at, due_at)
+SELECT parked.receipt, $2, $3 FROM unnest($1::bytea[]) AS parked (receipt)
 
 -- name: due_receipts
 -- Take up to $3 receipts that are due, and hide them from the other copies until $2.
@@ -22,7 +22,7 @@ SET due_at = $2, tries = tries + 1
 WHERE id = ANY (ARRAY(
     SELECT id FROM parked_receipts WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 ))
-RETURNING id, account_id, receipt, parked_at, tries
+RETURNING id, receipt, parked_at, tries
 
 -- name: postpone
 UPDATE parked_receipts SET due_at = $2 WHERE id = $1

@@ -77,7 +77,6 @@ CREATE TABLE conversations (
 -- Receipts whose job is not known (yet).
 CREATE TABLE parked_receipts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    account_id uuid,
     receipt bytea NOT NULL,
     parked_at timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
@@ -87,10 +86,11 @@ CREATE TABLE parked_receipts (
 CREATE INDEX parked_receipts_due ON parked_receipts (due_at);
 
 -- The sandbox: one row a hand-over, written before the worker learns the outcome. `accepted` says whether the recipient
--- would see it. `transaction_id` lets a reader go through the table in an order that no late commit can break.
+-- would see it. `call_id` is one call of send. `transaction_id` lets a reader go through the table in an order that no late commit can break.
 CREATE TABLE sandbox_messages (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    call_id uuid NOT NULL,
     workspace_id uuid NOT NULL,
     account_id uuid NOT NULL,
     trigger_id uuid NOT NULL,

@@ -1,0 +1,150 @@
+"""The sandbox as a provider: it writes down what it got inside the send call, then does as the address asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sluice_catalog.models import ProviderAccount
+from sluice_channel.persistence import surely
+from sluice_channel.provider import (
+    Accepted,
+    Ambiguous,
+    CallbackRequest,
+    EmailMessage,
+    Limits,
+    OutboundMessage,
+    Outcome,
+    Receipt,
+    RejectRecipient,
+    RenderedMessage,
+    Retry,
+    SmsMessage,
+)
+from sluice_channel.sandbox import receipts
+from sluice_channel.sandbox.behaviours import ACCEPTING, REFUSALS, Behaviour, behaviour_of
+from sluice_contracts.vocabulary import Channel, SuppressionReason
+from sluice_runtime.clock import Clock
+from sluice_storage import statements
+from sluice_storage.database import Database
+
+BATCH: Final = 50
+CONCURRENCY: Final = 8
+
+_sql = statements.load("sluice_channel", "sandbox.sql")
+
+
+class SandboxProvider:
+    """One sandbox account of any channel.
+
+    `config`: lookup (true: it can say what it got, which few real providers can), from.
+    """
+
+    name = "sandbox"
+
+    def __init__(
+        self, account: ProviderAccount, database: Database, clock: Clock, on_kept: Callable[[], None] = lambda: None
+    ) -> None:
+        self.channel: Channel = account.channel
+        self.limits = Limits(batch=BATCH, concurrency=CONCURRENCY, rate_per_second=account.rate_per_second)
+        self._account = account
+        self._database = database
+        self._clock = clock
+        self._on_kept = on_kept
+
+    async def send(self, messages: Sequence[OutboundMessage]) -> Sequence[Outcome]:
+        behaviours = [behaviour_of(message.address) for message in messages]
+        refused = await self._refused(messages, behaviours)
+        accepted = [
+            behaviour in ACCEPTING or (behaviour in REFUSALS and place not in refused)
+            for place, behaviour in enumerate(behaviours)
+        ]
+        await self._keep(messages, accepted)
+        self._on_kept()
+        identifiers = os.urandom(8 * len(messages)).hex()
+        return [
+            _outcome(behaviour, place in refused, identifiers[place * 16 : place * 16 + 16])
+            for place, behaviour in enumerate(behaviours)
+        ]
+
+    async def look_up(self, references: Sequence[str]) -> Mapping[str, Outcome] | None:
+        if not self._account.config.get("lookup"):
+            return None
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_sql.kept_by_reference, self._account.id, list(references))
+        return {row["reference"]: Accepted(None) for row in rows if row["accepted"]}
+
+    def parse_receipt(self, request: CallbackRequest) -> Sequence[Receipt]:
+        return receipts.read(request.body)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    async def _refused(self, messages: Sequence[OutboundMessage], behaviours: Sequence[Behaviour]) -> set[int]:
+        """Return the places of those that are refused this time, and count it."""
+        places = {messages[place].job_id: place for place, kind in enumerate(behaviours) if kind in REFUSALS}
+        if not places:
+            return set()
+        now = self._clock.now()
+
+        async def count() -> dict[str, int]:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(_sql.refuse, list(places), now)
+            return {row["job_id"]: row["refusals"] for row in rows}
+
+        counts = await surely(count)
+        return {place for job_id, place in places.items() if counts[job_id] <= REFUSALS[behaviours[place]]}
+
+    async def _keep(self, messages: Sequence[OutboundMessage], accepted: Sequence[bool]) -> None:
+        call_id = uuid4()
+        columns = list(zip(*map(self._row, messages, accepted), strict=True))
+        now = self._clock.now()
+        first_try = True
+
+        async def keep() -> None:
+            nonlocal first_try
+            async with self._database.connection() as connection:
+                if not first_try and await connection.fetchval(
+                    _sql.is_kept, self._account.workspace_id, UUID(messages[0].trigger_id), call_id
+                ):
+                    return
+                first_try = False
+                await connection.execute(
+                    _sql.keep, call_id, self._account.workspace_id, self._account.id, now, *columns
+                )
+
+        await surely(keep)
+
+    def _row(self, message: OutboundMessage, accepted: bool) -> tuple[Any, ...]:
+        subject, text, html, headers = _parts(message.content)
+        sender = message.sender or self._account.config.get("from")
+        if isinstance(message.content, EmailMessage):
+            sender = message.content.from_email or self._account.config.get("from_email") or sender
+        return (
+            UUID(message.trigger_id), message.job_id, message.reference, message.attempt, accepted, message.address,
+            sender, subject, text, html, headers,
+        )  # fmt: skip
+
+
+def _parts(content: RenderedMessage) -> tuple[str | None, str | None, str | None, Any]:
+    if isinstance(content, SmsMessage):
+        return None, content.text, None, None
+    if isinstance(content, EmailMessage):
+        return content.subject, content.text, content.html, dict(content.headers)
+    return None, content.preview, None, None
+
+
+def _outcome(behaviour: Behaviour, refused: bool, identifier: str) -> Outcome:
+    match behaviour:
+        case Behaviour.INVALID:
+            return RejectRecipient("invalid", "The address does not exist", SuppressionReason.HARD_BOUNCE)
+        case Behaviour.FLAKY if refused:
+            return Retry("503", "Service unavailable")
+        case Behaviour.THROTTLED if refused:
+            return Retry("429", "Too many requests", after=1.0, burns_attempt=False)
+        case Behaviour.AMBIGUOUS:
+            return Ambiguous("The connection broke after the request was sent")
+        case _:
+            return Accepted(identifier)

@@ -1,0 +1,106 @@
+"""The sandbox's callbacks, written by its playback and read by its provider: `{"receipts": [{…}]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from sluice_channel.provider import Receipt
+from sluice_channel.sandbox.behaviours import WITHOUT_RECEIPTS, Behaviour
+from sluice_channel.sandbox.keywords import ReplyIntent, intent_of
+from sluice_contracts.vocabulary import Channel, Engagement, MessageState, SuppressionReason
+
+_STATES: Final = {
+    "delivered": MessageState.DELIVERED,
+    "read": MessageState.READ,
+    "undelivered": MessageState.UNDELIVERED,
+    "bounced": MessageState.BOUNCED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxReceipt:
+    """One entry of a callback; `event` is a message state, `complained`, `unsubscribed` or `reply` with its `text`."""
+
+    reference: str
+    event: str
+    at: int
+    address: str | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+def receipts_for(
+    channel: Channel, behaviour: Behaviour, reference: str, address: str, at: int, *, can_unsubscribe: bool
+) -> list[SandboxReceipt]:
+    """Return what is played back for one message, in order; `at` is when, in Unix milliseconds.
+
+    With `can_unsubscribe` an opting-out reader of an email uses the message's own unsubscribe link instead.
+    """
+    if behaviour in WITHOUT_RECEIPTS:
+        return []
+    if behaviour is Behaviour.BOUNCE:
+        event, code = ("bounced", "5.1.1") if channel is Channel.EMAIL else ("undelivered", "30003")
+        return [SandboxReceipt(reference, event, at, address, code)]
+    played = [SandboxReceipt(reference, "delivered", at)]
+    if channel is Channel.WHATSAPP:
+        played.append(SandboxReceipt(reference, "read", at + 1))
+    by_email = channel is Channel.EMAIL
+    if behaviour is Behaviour.OPT_OUT and by_email and not can_unsubscribe:
+        played.append(SandboxReceipt(reference, "unsubscribed", at + 2, address))
+    elif behaviour is Behaviour.OPT_OUT and not by_email:
+        played.append(SandboxReceipt(reference, "reply", at + 2, address, text="STOP"))
+    elif behaviour is Behaviour.COMPLAINT and by_email:
+        played.append(SandboxReceipt(reference, "complained", at + 2, address))
+    elif behaviour is Behaviour.COMPLAINT:
+        played.append(SandboxReceipt(reference, "reply", at + 2, address, text="hello"))
+    return played
+
+
+def write(receipts: Sequence[SandboxReceipt]) -> bytes:
+    """Return the body of a callback."""
+    return orjson.dumps({"receipts": receipts})
+
+
+def read(body: bytes) -> list[Receipt]:
+    """Read the body of a callback.
+
+    Raises ValueError when it is none.
+    """
+    try:
+        return [_receipt(entry) for entry in orjson.loads(body)["receipts"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a sandbox callback: {error!r}") from error
+
+
+def _receipt(entry: dict[str, Any]) -> Receipt:
+    reference, event, at, address = entry["reference"], entry["event"], entry["at"], entry.get("address")
+    code = entry.get("code")
+    if event in _STATES:
+        state = _STATES[event]
+        suppress = SuppressionReason.HARD_BOUNCE if state.is_negative else None
+        return Receipt(reference, message=state, at_ms=at, code=code, address=address, suppress=suppress)
+    if event == "complained":
+        return Receipt(
+            reference, engagement=Engagement.COMPLAINED, at_ms=at, address=address, suppress=SuppressionReason.COMPLAINT
+        )
+    if event == "unsubscribed":
+        return Receipt(
+            reference, engagement=Engagement.UNSUBSCRIBED, at_ms=at, address=address,
+            suppress=SuppressionReason.UNSUBSCRIBED,
+        )  # fmt: skip
+    if event == "reply":
+        intent = intent_of(entry["text"])
+        stops = intent is ReplyIntent.STOP
+        return Receipt(
+            reference,
+            engagement=Engagement.UNSUBSCRIBED if stops else Engagement.REPLIED,
+            at_ms=at,
+            address=address,
+            suppress=SuppressionReason.STOP if stops else None,
+            resubscribe=intent is ReplyIntent.START,
+        )
+    raise ValueError(f"not a sandbox event: {event!r}")

@@ -1,0 +1,23 @@
+"""What a channel worker can be told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sluice_runtime.settings import ServiceSettings
+
+
+class ChannelSettings(ServiceSettings):
+    """Settings of all three workers, beside those of every service.
+
+    `lease_seconds` is how long a claimed wave is left alone before it counts as cut off; it is renewed while the
+    provider works. The concurrencies are commands carried out at once in each lane. `retention_days` is how long the
+    ledger can still match receipts.
+    """
+
+    lease_seconds: float = Field(default=30.0, ge=1)
+    priority_concurrency: int = Field(default=32, ge=1)
+    bulk_concurrency: int = Field(default=8, ge=1)
+    database_connections: int = Field(default=12, ge=2)
+    sandbox_delay_seconds: float = Field(default=0.2, ge=0)
+    retention_days: int = Field(default=14, ge=1)

@@ -1,0 +1,59 @@
+-- name: keep
+-- Keep what one call handed over: a row a message.
+INSERT INTO sandbox_messages (
+    call_id, workspace_id, account_id, at, trigger_id, job_id, reference, attempt, accepted, address, sender, subject, text,
+    html, headers
+)
+SELECT $1, $2, $3, $4, message.*
+FROM unnest(
+    $5::uuid[], $6::text[], $7::text[], $8::integer[], $9::boolean[], $10::text[], $11::text[], $12::text[], $13::text[],
+    $14::text[], $15::jsonb[]
+) AS message
+
+-- name: is_kept
+-- Whether the call $3 is in the table although its connection broke.
+SELECT EXISTS (
+    SELECT FROM sandbox_messages WHERE workspace_id = $1 AND trigger_id = $2 AND call_id = $3
+)
+
+-- name: refuse
+-- Count a deliberate refusal of each job; return how many there were, this one included.
+INSERT INTO sandbox_refusals AS refused (job_id, refusals, at)
+SELECT job_id, 1, $2 FROM unnest($1::text[]) AS job_id ORDER BY job_id
+ON CONFLICT (job_id) DO UPDATE SET refusals = refused.refusals + 1
+RETURNING job_id, refusals
+
+-- name: kept_by_reference
+SELECT reference, bool_or(accepted) AS accepted
+FROM sandbox_messages
+WHERE account_id = $1 AND reference = ANY ($2::text[])
+GROUP BY reference
+
+-- name: play
+-- Become, or stay, the one copy that plays back: $1 who, $2 seconds.
+UPDATE sandbox_playback
+SET owner = $1, lease = clock_timestamp() + make_interval(secs => $2)
+WHERE owner = $1 OR lease < clock_timestamp()
+RETURNING transaction_id::text AS transaction_id, message_id
+
+-- name: to_play
+-- The next messages, without those of transactions that may still be running: one could come in before them later.
+SELECT id, transaction_id::text AS transaction_id, account_id, reference, address, accepted, at
+FROM sandbox_messages
+WHERE (transaction_id, id) > ($1::text::xid8, $2::bigint)
+    AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY transaction_id, id
+LIMIT $3
+
+-- name: contents
+SELECT id, text, html, headers FROM sandbox_messages WHERE id = ANY ($1::bigint[])
+
+-- name: played
+UPDATE sandbox_playback SET transaction_id = $2::text::xid8, message_id = $3 WHERE owner = $1
+
+-- name: purge_messages
+DELETE FROM sandbox_messages
+WHERE id IN (SELECT id FROM (SELECT id, at FROM sandbox_messages ORDER BY id LIMIT $2) AS oldest WHERE at < $1)
+
+-- name: purge_refusals
+DELETE FROM sandbox_refusals WHERE at < $1
