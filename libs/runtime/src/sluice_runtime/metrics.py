@@ -208,6 +208,12 @@ PARKED_RECEIPTS = _gauge(
     "Rising: receipts come for messages that were never recorded, perhaps from another installation.",
     ("channel",),
 )
+ABANDONED_RECEIPTS = _counter(
+    "sluice_abandoned_receipts_total",
+    "Receipts that were given up because the message that they speak of never turned up.",
+    "Any steady rate: the provider account is used by another system too, or the ledger was lost.",
+    ("channel",),
+)
 RECEIPTS = _counter(
     "sluice_receipts_total",
     "Provider callbacks taken in, by whether their signature was good.",
