@@ -8,6 +8,7 @@ pages of `PAGE_SIZE`; a page of one execution is the unit in which work is comma
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from hashlib import sha1
@@ -17,6 +18,8 @@ from uuid import UUID
 PAGE_SIZE: Final = 200
 """Positions in a page, and so the most jobs in one command. Stored sequences depend on it: never change it."""
 
+_JOB_ID: Final = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,9})")
+_LAST_SEQ: Final = 2**31 - 1
 _UUID7_VERSION: Final = 0x7 << 76
 _UUID_VARIANT: Final = 0x2 << 62
 
@@ -68,11 +71,11 @@ class JobId:
 
     @classmethod
     def parse(cls, text: str) -> JobId:
-        """Read the public form back.
+        """Read the public form back. A job has one: leading zeros, signs and positions beyond 2³¹ are no part of it.
 
         Raises ValueError when `text` is not one.
         """
-        head, separator, tail = text.partition("-")
-        if len(head) != 32 or not separator or not tail.isascii() or not tail.isdigit():
+        match = _JOB_ID.fullmatch(text)
+        if match is None or int(match[2]) > _LAST_SEQ:
             raise ValueError(f"{text!r} is not a job id")
-        return cls(UUID(hex=head), int(tail))
+        return cls(UUID(hex=match[1]), int(match[2]))
