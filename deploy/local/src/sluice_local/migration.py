@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,11 +13,13 @@ from sluice_catalog.api_keys import ALL_SCOPES, NewSecret
 from sluice_catalog.bootstrap import ensure_workspace
 from sluice_contracts.identifiers import new_id
 from sluice_local.processes import StartError
+from sluice_local.tasks import together
 from sluice_messaging.administration import create_topics
+from sluice_messaging.errors import BrokerUnavailableError
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_storage import statements
 from sluice_storage.database import Database
-from sluice_storage.migrations import migrate
+from sluice_storage.migrations import MigrationError, migrate
 
 DEFAULT_WORKSPACE: Final = "default"
 SCHEMAS: Final = {
@@ -33,6 +34,7 @@ SCHEMAS: Final = {
 """Every schema, and the package that holds its migrations."""
 
 _OLDEST_POSTGRES: Final = 18
+_CONNECT_SECONDS: Final = 10.0
 _DATABASE: Final = "sluice"
 
 
@@ -48,29 +50,42 @@ async def create_database(dsn: str) -> str:
 
 
 async def migrate_database(dsn: str) -> None:
-    """Apply every migration that is missing, schema by schema. Raises StartError for a server older than 18."""
-    connection = await asyncpg.connect(dsn)
+    """Apply every migration that is missing, schema by schema.
+
+    Raises StartError where nothing answers, the server is older than 18, or the data was made by other migrations.
+    """
+    shown = dsn_without_password(dsn)
+    try:
+        await _require_version(dsn, shown)
+        for schema, package in SCHEMAS.items():
+            await migrate(dsn, schema, package)
+    except MigrationError as error:
+        raise StartError(f"the database {shown} was made by another version of this code\n  {error}") from error
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise StartError(f"the database {shown} could not be migrated: {error}") from error
+
+
+async def _require_version(dsn: str, shown: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
     try:
         version = connection.get_server_version()
     finally:
         await connection.close()
     if version.major < _OLDEST_POSTGRES:
-        raise StartError(
-            f"PostgreSQL {_OLDEST_POSTGRES} or later is needed, and {dsn_without_password(dsn)} is "
-            f"{version.major}.{version.minor}"
-        )
-    for schema, package in SCHEMAS.items():
-        await migrate(dsn, schema, package)
+        raise StartError(f"{shown} is PostgreSQL {version.major}; {_OLDEST_POSTGRES} or later is needed")
 
 
 async def migrate_broker(bootstrap: str, replication: int) -> None:
-    """Make every topic that is missing, with `replication` copies of each."""
-    await create_topics(bootstrap, replication)
+    """Make every topic that is missing, with `replication` copies of each. Raises StartError where nothing answers."""
+    try:
+        await create_topics(bootstrap, replication)
+    except BrokerUnavailableError as error:
+        raise StartError(f"the Kafka brokers {bootstrap} cannot be used: {error}") from error
 
 
 async def migrate_all(dsn: str, bootstrap: str, replication: int) -> None:
-    """Migrate the database and the broker side by side."""
-    await asyncio.gather(migrate_database(dsn), migrate_broker(bootstrap, replication))
+    """Migrate the database and the broker side by side. Raises StartError."""
+    await together(migrate_database(dsn), migrate_broker(bootstrap, replication))
 
 
 async def bootstrap_workspace(dsn: str, secret: bytes, api_key: str, name: str = DEFAULT_WORKSPACE) -> None:

@@ -24,6 +24,7 @@ from sluice_local.readiness import Readiness
 from sluice_local.servers import Servers
 from sluice_local.services import Copy, Surroundings
 from sluice_local.supervision import Supervisor, Unit
+from sluice_local.tasks import together
 from sluice_local.terminal import Terminal
 
 _STILL_WAITING_SECONDS: Final = 5.0
@@ -96,15 +97,13 @@ class _Start:
         known = self._data.credentials()
         credentials = Credentials(base_url, known.api_key if known else new_secret().secret)
         self._data.write_credentials(credentials)
-        postgres, kafka = await asyncio.gather(self._database(servers, credentials.api_key), self._broker(servers))
+        postgres, kafka = await together(self._database(servers, credentials.api_key), self._broker(servers))
         self._data.write_connections(Connections(kafka, postgres))
         surroundings = Surroundings(kafka, postgres, self._data.secret_key(), public_url, self._data)
         for copy in copies:
             self._supervisor.start(services.unit(copy, surroundings, self._options))
         self._supervisor.start(self._caddy(port, copies))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._supervisor.watch(), name="watch")
-            group.create_task(self._announce(copies, credentials), name="announce")
+        await together(self._supervisor.watch(), self._announce(copies, credentials))
 
     def _clear_up(self) -> None:
         leftovers = processes.stop_leftovers(self._data.path)
