@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sluice_channel.tracking import ForgedTokenError, LinkKind, Links, TrackedLink, is_web_address, read_link, sign_link
 from sluice_contracts.vocabulary import Channel
 

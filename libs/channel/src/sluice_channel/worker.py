@@ -69,13 +69,13 @@ async def build_worker(
     """
     name = f"channel-{kind.channel}"
     messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, name, clock))
-    databases = await _Databases.open(settings, resources, name, schema_of(kind))
+    databases = await Databases.open(settings, resources, name, schema_of(kind))
     worker = Worker(settings, clock, kind, factories, messaging, databases)
     resources.push_async_callback(worker.accounts.close)
     return Service(loops=worker.loops(), ready=worker.ready)
 
 
-class _Databases:
+class Databases:
     """Three pools: claims must not wait for receipts, and the catalog is another schema."""
 
     def __init__(self, own: Database, receipts: Database, catalog: Database) -> None:
@@ -84,7 +84,7 @@ class _Databases:
         self.catalog = catalog
 
     @classmethod
-    async def open(cls, settings: ChannelSettings, resources: AsyncExitStack, name: str, schema: str) -> _Databases:
+    async def open(cls, settings: ChannelSettings, resources: AsyncExitStack, name: str, schema: str) -> Databases:
         async def pool(schema: str, size: int, *, force_custom_plan: bool = False) -> Database:
             database = await Database.open(
                 settings.postgres,
@@ -114,7 +114,7 @@ class Worker:
         kind: ChannelKind,
         factories: Mapping[str, ProviderFactory],
         messaging: Messaging,
-        databases: _Databases,
+        databases: Databases,
     ) -> None:
         channel = kind.channel
         reference_key = derive_key(settings.secret_bytes, JOB_REFERENCES)

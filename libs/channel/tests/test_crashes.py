@@ -1,0 +1,219 @@
+"""Nobody is messaged twice: a worker dies at every step, and another one carries on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sluice_channel.command_run import CommandRun
+from sluice_channel.ledger import Ledger
+from sluice_channel.provider import Accepted
+from sluice_contracts.vocabulary import Category, FailureCode, JobState
+from sluice_messaging.errors import TransientError
+from sluice_runtime.failpoints import FAILPOINTS
+
+pytestmark = pytest.mark.integration
+
+ESSENTIAL = [Category.AUTHENTICATION, Category.TRANSACTIONAL]
+THE_REST = [Category.UTILITY, Category.MARKETING]
+
+
+@pytest.fixture
+def die_at(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """Arms a failpoint: the worker dies when it gets there for the n-th time."""
+    died = request.getfixturevalue("died")
+
+    def arm(name: str, visit: int = 1) -> None:
+        visits = 0
+
+        def reach(_self: Any, reached: str) -> None:
+            nonlocal visits
+            if reached == name:
+                visits += 1
+                if visits == visit:
+                    raise died
+
+        monkeypatch.setattr(type(FAILPOINTS), "reach", reach)
+
+    return arm
+
+
+@pytest.mark.parametrize("category", list(Category))
+async def test_a_worker_that_dies_before_the_claim_leaves_nothing_behind(bench, monkeypatch, died, category) -> None:
+    async def dies(*_: object, **__: object) -> None:
+        raise died
+
+    command = bench.command(3, category=category)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "claim", dies)
+        await bench.die_while(command)
+    reports = await bench.carry_out(command)
+    assert [report.state for report in reports] == [JobState.SENT] * 3
+    assert set(bench.provider.times.values()) == {1}
+
+
+@pytest.mark.parametrize("category", THE_REST)
+async def test_a_claim_that_nobody_recorded_is_given_up_rather_than_sent_twice(bench, died, die_at, category) -> None:
+    command = bench.command(120, category=category)
+    die_at("channel.after_claim", 2)
+    await bench.die_while(command)
+    await bench.let_leases_run_out()
+    die_at("nowhere")
+    reports = await bench.carry_out(command)
+    assert [r.state for r in reports] == [JobState.SENT] * 50 + [JobState.FAILED] * 50 + [JobState.SENT] * 20
+    assert {r.code for r in reports[50:100]} == {FailureCode.UNCERTAIN}
+    assert max(bench.provider.times.values()) == 1
+
+
+@pytest.mark.parametrize("category", ESSENTIAL)
+async def test_an_essential_message_that_was_cut_off_is_sent_again_and_counted(bench, died, die_at, category) -> None:
+    command = bench.command(3, category=category)
+    die_at("channel.after_send")
+    await bench.die_while(command)
+    await bench.let_leases_run_out()
+    die_at("nowhere")
+    reports = await bench.carry_out(command)
+    assert [(r.state, r.attempt) for r in reports] == [(JobState.SENT, 2)] * 3
+    assert set(bench.provider.times.values()) == {2}
+    assert {message.attempt for message in bench.provider.handed_over[3:]} == {2}
+
+
+async def test_an_essential_message_is_not_sent_again_for_ever(bench, died, die_at) -> None:
+    command = bench.command(1, category=Category.AUTHENTICATION)
+    die_at("channel.after_send")
+    await bench.die_while(command)
+    for _ in range(3):
+        await bench.let_leases_run_out()
+        die_at("channel.after_send")
+        try:
+            await bench.carry_out(command)
+        except type(died):
+            continue
+    await bench.let_leases_run_out()
+    die_at("nowhere")
+    (report,) = await bench.carry_out(command)
+    assert (report.state, report.code) == (JobState.FAILED, FailureCode.UNCERTAIN)
+    assert len(bench.provider.handed_over) == 3
+
+
+@pytest.mark.parametrize("category", list(Category))
+@pytest.mark.parametrize("step", ["channel.after_record", "channel.after_emit", "channel.before_commit"])
+async def test_what_was_recorded_is_answered_from_the_ledger(bench, died, die_at, category, step) -> None:
+    command = bench.command(3, category=category)
+    worker = await bench.worker()
+    die_at(step)
+    with pytest.raises(type(died)):
+        await worker.commands.handle(bench.record(command))
+    await bench.let_leases_run_out()
+    die_at("nowhere")
+    await (await bench.worker()).commands.handle(bench.record(command))
+    answer = bench.reports()[-1]
+    assert answer.jobs.state == [JobState.SENT] * 3
+    assert answer.answers_round == 0
+    assert set(bench.provider.times.values()) == {1}
+
+
+async def test_a_repeat_gives_the_same_answer_and_hands_nothing_over(bench) -> None:
+    command = bench.command(130)
+    worker = await bench.worker()
+    await worker.commands.handle(bench.record(command))
+    await (await bench.worker()).commands.handle(bench.record(command))
+    first, second = bench.reports()
+    assert first.jobs == second.jobs
+    assert len(bench.provider.handed_over) == 130
+
+
+async def test_a_lease_that_is_still_good_is_waited_for(bench, died, die_at) -> None:
+    command = bench.command(3)
+    die_at("channel.after_claim")
+    await bench.die_while(command)
+    die_at("nowhere")
+    with pytest.raises(TransientError):
+        await bench.carry_out(command)
+    assert not bench.provider.handed_over
+
+
+async def test_the_provider_is_asked_where_it_can_tell(bench, died, die_at) -> None:
+    command = bench.command(3)
+    die_at("channel.after_send")
+    await bench.die_while(command)
+    await bench.let_leases_run_out()
+    die_at("nowhere")
+    got = bench.reference(command, 0)
+    bench.provider.found = lambda references: {got: Accepted("known")}
+    bench.provider.handed_over.clear()
+    reports = await bench.carry_out(command)
+    assert [r.state for r in reports] == [JobState.SENT] * 3
+    assert reports[0].provider_id == "known"
+    assert [message.job_id[-1] for message in bench.provider.handed_over] == ["1", "2"]
+
+
+async def test_nothing_is_handed_over_on_a_lease_that_has_run_out(bench) -> None:
+    """A worker that was paused between claiming and sending finds out before it sends."""
+    command = bench.command(3)
+    worker = await bench.worker()
+    steady = 0.0
+    run = CommandRun(worker.tools, command)
+    run._ledger = Ledger(worker.tools.database, 30.0, lambda: steady)
+    claim = run._ledger.claim
+
+    async def claim_and_sleep(*arguments: Any, **named: Any) -> Any:
+        nonlocal steady
+        lease = await claim(*arguments, **named)
+        steady = 31.0
+        return lease
+
+    run._ledger.claim = claim_and_sleep  # type: ignore[method-assign]
+    reports = await run.carry_out()
+    assert [r.state for r in reports] == [JobState.HELD] * 3
+    assert not bench.provider.handed_over
+
+
+async def test_a_worker_that_lost_its_wave_proves_what_it_sent(bench) -> None:
+    """It was cut off while sending; another one gave its wave up; then it comes back with the truth."""
+    command = bench.command(3)
+    slow, other = await bench.worker(), await bench.worker()
+
+    async def lose(_: object) -> None:
+        bench.provider.after = None
+        await bench.let_leases_run_out()
+        reports = await bench.carry_out(command, other)
+        assert {r.code for r in reports} == {FailureCode.UNCERTAIN}
+
+    bench.provider.after = lose
+    with pytest.raises(TransientError):
+        await bench.carry_out(command, slow)
+    assert [r.state for r in await bench.carry_out(command)] == [JobState.SENT] * 3
+    assert set(bench.provider.times.values()) == {1}
+
+
+async def test_two_workers_with_the_same_command_send_it_once(bench) -> None:
+    command = bench.command(3)
+    one, other = await bench.worker(), await bench.worker()
+
+    async def meanwhile(_: object) -> None:
+        with pytest.raises(TransientError):
+            await bench.carry_out(command, other)
+
+    bench.provider.before = meanwhile
+    reports = await bench.carry_out(command, one)
+    assert [r.state for r in reports] == [JobState.SENT] * 3
+    assert set(bench.provider.times.values()) == {1}
+
+
+async def test_outcomes_are_recorded_although_the_database_goes_away_meanwhile(bench) -> None:
+    command = bench.command(3)
+
+    async def cut_every_connection(_: object) -> None:
+        await bench.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+    bench.provider.after = cut_every_connection
+    reports = await bench.carry_out(command)
+    assert [r.state for r in reports] == [JobState.SENT] * 3
+    assert [r.state for r in await bench.carry_out(command)] == [JobState.SENT] * 3
+    assert set(bench.provider.times.values()) == {1}
