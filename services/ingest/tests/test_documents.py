@@ -6,7 +6,9 @@ import json
 import re
 from typing import Any
 
+from ingest.app import documented
 from ingest.handlers import documents
+from sluice_runtime.api import openapi_document
 
 
 async def test_the_document_lists_the_doors_and_can_be_asked_for_changes(service: Any, monkeypatch: Any) -> None:
@@ -36,3 +38,13 @@ async def test_the_page_loads_nothing_from_anywhere_else(service: Any) -> None:
     for text in (await page.text(), await script.text()):
         assert not re.search(r"https?://|//cdn|@import", text)
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_every_operation_can_be_described_without_anything_behind_it() -> None:
+    operations = documented()
+    document = openapi_document(operations, title="Sluice", version="1")
+    names = [operation.name for operation in operations]
+    assert len(set(names)) == len(names)
+    assert {"/api/v1/contacts", "/api/v1/messages/sms/send", "/api/docs"} <= document["paths"].keys()
+    for operation in operations:
+        assert operation.scope is not None or not operation.path.startswith("/api/v1/")

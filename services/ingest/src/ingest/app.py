@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -9,7 +10,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
+from pydantic import SecretStr
 
+from ingest import definitions
 from ingest.adapters.answers import PostgresAnswers
 from ingest.adapters.renewal import Renewal
 from ingest.domain.idempotency import AnswerBook
@@ -35,6 +38,7 @@ from sluice_runtime.http import application
 from sluice_runtime.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, TRACKING_LINKS, SecretBox, derive_key
 from sluice_runtime.service import Service
+from sluice_runtime.settings import SECRET_KEY_BYTES
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 
@@ -62,19 +66,20 @@ class Doors:
         app = application(translate=_database_away)
         guard = self._guard(Authenticator(self.snapshot))
         app.on_response_prepare.append(guard.write_rate_limit)
-        add_operations(app, guard.guarded(self._operations(intake)), guard.authenticate)
+        operations = self.operations(intake)
+        add_operations(app, guard.guarded([*operations, *Documents(operations).operations()]), guard.authenticate)
         return app, intake
 
-    def _operations(self, intake: Intake) -> list[Operation]:
+    def operations(self, intake: Intake) -> list[Operation]:
+        """Return every operation but those that document them."""
         key = derive_key(self.settings.secret_bytes, TRACKING_LINKS)
-        operations = [
+        return [
             *Sends(self.snapshot, self.renew, intake, self.clock).operations(),
             *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
             *Callbacks(self._account, intake, self.clock, self.settings.public_url).operations(),
             *Tracking(key, self.engagements, intake, self.clock).operations(),
         ]
-        return [*operations, *Documents(operations).operations()]
 
     def _guard(self, authenticate: Authenticate) -> Guard:
         settings = self.settings
@@ -110,6 +115,16 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
         "engagements": engagements.run,
     }
     return Service(http=app, loops=loops, ready=ready)
+
+
+def documented() -> list[Operation]:
+    """Return every operation, to be described and not to be called: nothing stands behind them."""
+    nothing: Any = None
+    settings = IngestSettings(secret_key=SecretStr(b64encode(bytes(SECRET_KEY_BYTES)).decode()))
+    stored = definitions.operations(nothing, nothing, nothing, nothing)
+    doors = Doors(settings, nothing, nothing, nothing, nothing, nothing, nothing, stored)
+    operations = doors.operations(nothing)
+    return [*operations, *Documents(operations).operations()]
 
 
 async def _database(settings: IngestSettings, resources: AsyncExitStack, schema: str) -> Database:

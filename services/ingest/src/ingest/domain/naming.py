@@ -31,4 +31,4 @@ def campaign_name(channel: Channel, content_name: str | None) -> str:
 
 def only_job(trigger: UUID, channel: Channel) -> str:
     """Return the public id of the one job of a direct send to a single recipient."""
-    return str(JobId(execution_id_for(trigger, 1, channel), 0))
+    return str(JobId(execution_id_for(trigger, 1, channel.value), 0))

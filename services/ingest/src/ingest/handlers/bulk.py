@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from ingest.handlers.refusals import problem_of
 from ingest.handlers.sends import IDEMPOTENCY_KEY, Renew, ids_of, record_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts.vocabulary import Channel
+from sluice_messaging.records import OutboundRecord
 from sluice_runtime import metrics
 from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
@@ -111,7 +112,7 @@ class Bulk:
                     decided[index] = self._decide(call, index, items[index], accept, measured=False)
         good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
         if good:
-            await self._intake.append([record_of(acceptance) for acceptance in good])
+            await self._intake.append([record async for record in _records(good)])
         for lane, count in Counter(acceptance.trigger.lane for acceptance in good).items():
             metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
         return json_response(
@@ -143,6 +144,13 @@ class Bulk:
             return _Missed(problem) if refusal.missing else problem
         except Problem as problem:
             return problem
+
+
+async def _records(good: Sequence[Acceptance]) -> AsyncIterator[OutboundRecord]:
+    for place, acceptance in enumerate(good):
+        if place % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        yield record_of(acceptance)
 
 
 def _result(index: int, outcome: Acceptance | _Missed | Problem) -> dict[str, Any]:
