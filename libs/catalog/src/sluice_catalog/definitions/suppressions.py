@@ -102,11 +102,8 @@ class Suppressions:
 
 def normalised_address(channel: Channel, text: str, default_country: str | None) -> str:
     """Return an address in the form in which it is stored. Raises InvalidDefinition when it is none."""
-    if channel is Channel.EMAIL:
-        address = normalise_email(text)
-    else:
-        phone = normalise_phone(text, default_country)
-        address = phone and phone.e164
+    phone = None if channel is Channel.EMAIL else normalise_phone(text, default_country)
+    address = normalise_email(text) if channel is Channel.EMAIL else phone.e164 if phone else None
     if address is None:
         raise InvalidDefinition([Fault("address", f"is not a valid address for {channel}")])
     return address

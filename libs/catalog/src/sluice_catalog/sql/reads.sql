@@ -79,7 +79,7 @@ SELECT wanted.tag
 FROM unnest($2::text[]) AS wanted (tag)
 ORDER BY (
     SELECT count(*)
-    FROM (SELECT FROM catalog.contact_tags t WHERE t.workspace_id = $1 AND t.tag = wanted.tag LIMIT 10000) AS some
+    FROM (SELECT FROM catalog.contact_tags t WHERE t.workspace_id = $1 AND t.tag = wanted.tag LIMIT 10000) AS counted
 ), wanted.tag
 LIMIT 1
 

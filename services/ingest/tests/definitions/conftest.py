@@ -1,0 +1,94 @@
+"""The doors to definitions behind a real HTTP server and a real database, with two workspaces' clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from ingest.definitions import operations
+from sluice_catalog.bootstrap import ensure_workspace
+from sluice_catalog.credentials import Authenticator
+from sluice_catalog.repository import Catalog
+from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_runtime.api import add_operations
+from sluice_runtime.clock import ManualClock
+from sluice_runtime.http import application
+from sluice_runtime.secrets import SecretBox
+from sluice_storage.database import Database
+from sluice_storage.migrations import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: Any
+    headers: Any
+
+    @property
+    def fields(self) -> list[str]:
+        return [error["field"] for error in self.body["errors"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A client with one workspace's key."""
+
+    client: TestClient[Any, Any]
+    key: str = field(repr=False)
+
+    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.client.request(
+            method, f"/api/v1{path}", json=body, headers={"X-API-Key": self.key, **named}
+        ) as response:
+            content = await response.read()
+            return Answer(response.status, await response.json(content_type=None) if content else None, response.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything a test needs."""
+
+    ours: Caller
+    theirs: Caller
+    client: TestClient[Any, Any]
+    snapshot: CatalogSnapshot
+    catalog: Catalog
+    database: Database
+    workspace: Any
+
+    def with_key(self, key: str) -> Caller:
+        return Caller(self.client, key)
+
+
+@pytest.fixture
+async def doors(postgres_dsn: str) -> AsyncIterator[Doors]:
+    await migrate(postgres_dsn, "catalog", "sluice_catalog")
+    clock = ManualClock(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
+    secret_box = SecretBox(bytes(32))
+    async with await Database.open(postgres_dsn, "catalog", application_name="test", max_size=4) as database:
+        workspace, ours = await ensure_workspace(database, secret_box, "Ours", clock=clock)
+        _, theirs = await ensure_workspace(database, secret_box, "Theirs", clock=clock)
+        assert ours is not None
+        assert theirs is not None
+        snapshot = CatalogSnapshot(database, secret_box)
+        await snapshot.refresh()
+        app = application()
+        add_operations(app, operations(database, snapshot, secret_box, clock), Authenticator(snapshot))
+        async with TestClient(TestServer(app)) as client:
+            yield Doors(
+                Caller(client, ours),
+                Caller(client, theirs),
+                client,
+                snapshot,
+                Catalog(database, secret_box, clock),
+                database,
+                workspace,
+            )
