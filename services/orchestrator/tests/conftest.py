@@ -1,4 +1,4 @@
-"""A world for the orchestrator: a real database, a catalog in memory, a publisher that remembers, a clock that is moved."""
+"""A world for the orchestrator: a real database, a catalog in memory, a publisher that remembers, a clock to move."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WORKSPACE = UUID(int=1)
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
-class PowerCut(BaseException):  # noqa: N818 - it is no error of the program
+class PowerCut(BaseException):
     """Ends a handler in the middle, as a crash would: nothing that catches exceptions sees it."""
 
 
@@ -127,7 +127,11 @@ class Catalogue:
 
     async def template_by_key(self, workspace_id: UUID, key: str) -> TemplateReference | None:
         found = self.templates.get((workspace_id, key))
-        return found and TemplateReference(found.template_id, found.version, key, found.channel, found.category)
+        return (
+            None
+            if found is None
+            else TemplateReference(found.template_id, found.version, key, found.channel, found.category)
+        )
 
     async def workflow_version(self, workflow_id: UUID, version: int) -> WorkflowVersion | None:
         return self.workflows.get((workflow_id, version))
@@ -211,6 +215,7 @@ class World:
         self.publisher = Publisher()
         self.clock = ManualClock(START)
         self.parts = self.copy()
+        self.answered: set[tuple[UUID, int, int]] = set()
         self.final_states: dict[tuple[UUID, int], tuple[int, JobState]] = {}
 
     def copy(self, **settings: Any) -> Parts:
@@ -246,9 +251,7 @@ class World:
             **{
                 "lane": Lane.BULK,
                 "category": workflow.category,
-                "plan": WorkflowStart(
-                    workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name
-                ),
+                "plan": WorkflowStart(workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name),
                 **values,
             }
         )
@@ -309,7 +312,7 @@ class World:
             seen = len(self.publisher.records)
             await self.feed()
             await self.ring()
-            fresh = [command for command in self.commands() if command not in done]
+            fresh = [item for item in self.commands() if _name(item) not in self.answered]
             if not fresh and len(self.publisher.records) == seen:
                 return done
             for command in fresh:
@@ -319,6 +322,7 @@ class World:
     async def answer(self, command: JobsCommanded, outcome: Outcome = sent, **values: Any) -> JobsReported:
         """Report on a command as its worker would; return the report."""
         report = self.report(command, outcome, **values)
+        self.answered.add(_name(command))
         await self.tell(report)
         return report
 
@@ -424,6 +428,10 @@ class World:
     sent = staticmethod(sent)
     held = staticmethod(held)
     replace = staticmethod(replace)
+
+
+def _name(command: JobsCommanded) -> tuple[UUID, int, int]:
+    return (command.execution_id, command.page, command.round)
 
 
 def record(message: Message) -> Record:

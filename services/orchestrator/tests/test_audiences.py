@@ -17,7 +17,9 @@ pytestmark = pytest.mark.integration
 
 
 def everybody(commands: list[Any]) -> list[tuple[int, str]]:
-    return sorted((seq, name) for item in commands for seq, name in zip(item.jobs.seq, item.jobs.external_id, strict=True))
+    return sorted(
+        (seq, name) for item in commands for seq, name in zip(item.jobs.seq, item.jobs.external_id, strict=True)
+    )
 
 
 async def test_an_audience_is_walked_within_its_credit(world: Any) -> None:

@@ -148,7 +148,7 @@ async def test_a_condition_sees_what_became_of_an_earlier_step(world: Any) -> No
     await world.deliver(world.start(workflow, recipients=ContactRecipients(external_ids=names)))
     (mail,) = world.commands()
 
-    def fate(command: Any, place: int) -> dict[str, Any]:
+    def fate(command: Any, place: int) -> Any:
         return [
             {"state": JobState.SENT, "message": MessageState.DELIVERED},
             {"state": JobState.FAILED},
@@ -172,6 +172,7 @@ async def test_the_same_is_seen_by_every_copy(world: Any) -> None:
     await world.deliver(world.start(series(world, condition="steps['step-1'].state == 'pending'")))
     world.jump(days=1)
     await world.feed(world.copy())
+    assert [command.channel for command in world.commands()] == [Channel.EMAIL, Channel.SMS]
     assert world.commands()[-1].jobs.verdict == [None]
 
 

@@ -8,11 +8,11 @@ import structlog
 
 from orchestrator.adapters import requests
 from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_held_still, open_commands
-from orchestrator.adapters.records import Records, executions_of
+from orchestrator.adapters.records import Records, cohort_pages, executions_of
 from orchestrator.domain.running import Mode, RunningTrigger, execution_of
 from orchestrator.handlers.announcing import said_of
 from orchestrator.handlers.wake import Wake
-from sluice_contracts.identifiers import page_of
+from sluice_contracts.identifiers import PAGE_SIZE, page_of
 from sluice_contracts.messages.trigger import RetryRequested, TriggerActionRequested
 from sluice_contracts.topics import CONTROL
 from sluice_messaging.ports import EventPublisher
@@ -98,6 +98,10 @@ class RequestHandler:
         started = (await executions_of(connection, [trigger_id])).get(trigger_id, {})
         mode = (await modes_held_still(connection, [trigger_id]))[trigger_id]
         if plan is None or request.execution_id not in started or mode is Mode.CANCELLED:
+            return False
+        positions = (await cohort_pages(connection, [(trigger_id, request.page)])).get((trigger_id, request.page), [])
+        seqs = [seq for seq in seqs if seq - request.page * PAGE_SIZE < len(positions)]
+        if not seqs:
             return False
         number = await allot_retry(connection, request.execution_id, request.page, request.epoch)
         if number is None:
