@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import StringIO
+from typing import Any
 
 from rich.console import Console
 
+from sluice_local.console.client import Client
 from sluice_local.console.demo import CONTACTS, SERIES, TEMPLATES, contact
 from sluice_local.console.progress import executions
-from sluice_local.console.watching import Snapshot, show_ledger, summarise
+from sluice_local.console.watching import Snapshot, show_ledger, summarise, watch
+from sluice_local.data import Credentials
 
 DIRECT = {
     "trigger_id": "t1",
@@ -82,6 +86,26 @@ def test_the_summary_names_the_reasons_for_what_was_filtered() -> None:
     assert "completed in 1.5 s" in text
     assert "No approved SMS template for country: IN" in text
     assert "ledger  total 10  sent 8  open 0  unaccounted 0" in text
+
+
+class Api(Client):
+    """Answers as the status API does: the trigger is processing, then completed."""
+
+    def __init__(self) -> None:
+        super().__init__(Credentials("http://127.0.0.1:1", "sk_live_x"))
+        self._statuses = iter(["processing", "completed"])
+
+    async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        if path.endswith("/direct"):
+            return DIRECT
+        return {"id": "t1", "status": next(self._statuses), "details_endpoint": "/triggers/t1/direct"}
+
+
+async def test_watching_shows_a_bar_and_ends_with_the_trigger() -> None:
+    output = StringIO()
+    snapshot = await watch(Api(), "t1", Console(file=output, width=160, force_terminal=True))
+    assert snapshot.is_final
+    assert "10/10" in output.getvalue()
 
 
 def test_the_demo_has_contacts_for_every_kind_of_outcome() -> None:

@@ -45,5 +45,5 @@ class Readiness:
                     return None
                 text = (await response.text()).strip()
                 return f"{name}: {response.status} {text[:120]}".rstrip()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return f"{name}: {type(error).__name__}"
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return f"{name} does not answer"

@@ -27,7 +27,7 @@ from sluice_local.supervision import Supervisor, Unit
 from sluice_local.tasks import together
 from sluice_local.terminal import Terminal
 
-_STILL_WAITING_SECONDS: Final = 5.0
+_STILL_WAITING_SECONDS: Final = 10.0
 _STOP_ORDER: Final = ((("caddy",), 3.0), (SERVICES, 12.5), (("kafka",), 17.5), (("postgres",), 19.5))
 """What stops after what, and how many seconds after the signal it is killed if it is still there."""
 

@@ -102,6 +102,6 @@ def _bars(console: Console) -> Progress:
 def _show(progress: Progress, tasks: dict[str, TaskID], execution: ExecutionProgress) -> None:
     status, outcome = execution.status, execution.outcome()
     if execution.label not in tasks:
-        tasks[execution.label] = progress.add_task(execution.label, total=None, status=status, outcome=outcome)
+        tasks[execution.label] = progress.add_task(execution.label, total=0, status=status, outcome=outcome)
     task = tasks[execution.label]
     progress.update(task, total=execution.total, completed=execution.done, status=status, outcome=outcome)
