@@ -32,6 +32,8 @@ WITH moved AS (
        OR excluded.message > j.message
        OR excluded.engagements & ~j.engagements <> 0
        OR j.timeline || excluded.timeline <> j.timeline
+          AND (j.timeline || excluded.timeline = excluded.timeline || j.timeline
+               OR earliest_entries(j.timeline, excluded.timeline) <> j.timeline)
        OR least(j.sent_at, excluded.sent_at) IS DISTINCT FROM j.sent_at
        OR greatest(j.until, excluded.until) IS DISTINCT FROM j.until
        OR greatest(j.segments, excluded.segments) IS DISTINCT FROM j.segments
