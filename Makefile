@@ -62,8 +62,8 @@ lock: ## Write requirements/*.txt anew from the pyproject.toml files (needs uv)
 		$(addprefix --package sluice-,$(notdir $(wildcard services/*)))
 	@! grep -n '://' requirements/*.txt
 
-contracts: install ## Write the JSON schemas and the AsyncAPI document from the contracts
-	$(BIN)/python -m sluice_contracts
+contracts: install ## Write docs/topics anew from the contracts: pages, JSON schemas, AsyncAPI
+	$(BIN)/python -m sluice_contracts.publish docs/topics
 
 clean: ## Remove the stack's data and every cache, but not .venv [DATA=.sluice]
 	rm -rf -- '$(DATA)' .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
