@@ -30,7 +30,7 @@ def path_of(account: Any) -> str:
 
 async def test_a_callback_of_twilio_is_appended_and_answered_with_empty_twiml(service: Any) -> None:
     account = service.definitions.add_account(80, Channel.SMS, "twilio", auth_token="t")
-    path = path_of(account) + "?reference=abc%20d&x=1"
+    path = path_of(account) + "?ref=abc%20d&x=1"
     body = urlencode(FIELDS).encode()
     headers = {
         "Content-Type": FORM,
@@ -51,7 +51,7 @@ async def test_a_callback_of_twilio_is_appended_and_answered_with_empty_twiml(se
         provider="twilio",
         received_at=service.clock.now(),
         content_type=FORM,
-        query={"reference": "abc d", "x": "1"},
+        query={"ref": "abc d", "x": "1"},
         headers={"i-twilio-idempotency-token": "tok"},
         body=received.body,
     )
@@ -64,6 +64,16 @@ async def test_callbacks_without_a_reference_travel_under_the_providers_message_
     headers = {"Content-Type": FORM, "X-Twilio-Signature": signature}
     await service.client.post(path_of(account), data=urlencode(FIELDS).encode(), headers=headers)
     assert service.publisher.records[0].key == b"SM1"
+
+
+async def test_a_callback_to_the_address_for_callbacks_is_the_same(serve: Any) -> None:
+    async with serve(callback_url="https://hooks.example.com") as service:
+        account = service.definitions.add_account(80, Channel.SMS, "twilio", auth_token="t")
+        for base, status in (("https://hooks.example.com", 200), (PUBLIC, 200), ("https://evil.example.com", 403)):
+            signature = twilio_signature(base + path_of(account), FIELDS.items(), "t")
+            headers = {"Content-Type": FORM, "X-Twilio-Signature": signature}
+            answer = await service.client.post(path_of(account), data=urlencode(FIELDS).encode(), headers=headers)
+            assert answer.status == status
 
 
 async def test_meta_registers_its_webhook_and_signs_the_raw_body(service: Any) -> None:
@@ -96,10 +106,10 @@ async def test_a_bounce_comes_with_the_accounts_token_which_is_not_kept(service:
     account = service.definitions.add_account(84, Channel.EMAIL, "smtp", callback_token="tok")
     headers = {"Content-Type": "message/rfc822"}
     path = path_of(account)
-    answer = await service.client.post(f"{path}?token=tok&reference=r", data=b"From: <>\r\n\r\n\xff", headers=headers)
+    answer = await service.client.post(f"{path}?token=tok&ref=r", data=b"From: <>\r\n\r\n\xff", headers=headers)
     assert answer.status == 200
     [received] = service.publisher.receipts()
-    assert received.query == {"reference": "r"}
+    assert received.query == {"ref": "r"}
     assert b64decode(received.body) == b"From: <>\r\n\r\n\xff"
     assert (await service.client.post(f"{path}?token=no", data=b"", headers=headers)).status == 403
     assert (await service.client.post(path, data=b"", headers=headers)).status == 403

@@ -77,7 +77,9 @@ class Doors:
             *Sends(self.snapshot, self.renew, intake, self.clock).operations(),
             *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
-            *Callbacks(self._account, intake, self.clock, self.settings.public_url).operations(),
+            *Callbacks(
+                self._account, intake, self.clock, (self.settings.public_url, self.settings.callbacks)
+            ).operations(),
             *Tracking(key, self.engagements, intake, self.clock).operations(),
         ]
 
@@ -103,7 +105,9 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     snapshot = CatalogSnapshot(catalog, catalog_box)
     answers = PostgresAnswers(database, SecretBox(derive_key(settings.secret_bytes, _ANSWERS)), clock)
     engagements = Engagements(messaging.publisher, settings.waiting_engagements)
-    app, intake = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), answers, engagements).build()
+    stored = definitions.operations(catalog, snapshot, catalog_box, clock)
+    doors = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), answers, engagements, stored)
+    app, intake = doors.build()
 
     async def ready() -> str | None:
         return await intake.trouble() if snapshot.loaded else "the catalog has not been loaded yet"

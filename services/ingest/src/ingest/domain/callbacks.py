@@ -47,7 +47,7 @@ def callback(
 
 def record_key(query: Mapping[str, str], content_type: str, body: bytes) -> bytes:
     """Return what keeps callbacks about one message in order: our reference, the provider's id, or else the content."""
-    reference = query.get("reference")
+    reference = query.get("ref")
     if reference:
         return reference.encode()[:200]
     if content_type.startswith("application/x-www-form-urlencoded"):

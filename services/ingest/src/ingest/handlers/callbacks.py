@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -30,13 +30,13 @@ FindAccount = Callable[[UUID], ProviderAccount | None]
 
 
 class Callbacks:
-    """The providers' door. `public_url` is our address seen from outside: Twilio signs the URL that it called."""
+    """The providers' door. `base_urls` are our addresses seen from outside: Twilio signs the URL that it called."""
 
-    def __init__(self, find_account: FindAccount, intake: Intake, clock: Clock, public_url: str) -> None:
+    def __init__(self, find_account: FindAccount, intake: Intake, clock: Clock, base_urls: Iterable[str]) -> None:
         self._find_account = find_account
         self._intake = intake
         self._clock = clock
-        self._public_url = public_url
+        self._base_urls = tuple(dict.fromkeys(base_urls))
 
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
@@ -50,10 +50,9 @@ class Callbacks:
     async def _get(self, call: Call) -> web.StreamResponse:
         """Meta checks a webhook with a GET; others send their callbacks with one."""
         account = self._account(call.request)
-        request = self._signed(call.request, b"")
         if account.provider != "meta":
-            return await self._receive(call.request, account, request)
-        challenge = meta_challenge(request, account.secrets)
+            return await self._receive(call.request, account, b"")
+        challenge = meta_challenge(self._signed(call.request, b"")[0], account.secrets)
         if challenge is None:
             raise self._forged(account)
         return web.Response(text=challenge, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
@@ -61,24 +60,24 @@ class Callbacks:
     async def _post(self, call: Call) -> web.StreamResponse:
         account = self._account(call.request)
         body = await read_body(call.request, BODY_LIMIT)
-        return await self._receive(call.request, account, self._signed(call.request, body))
+        return await self._receive(call.request, account, body)
 
-    async def _receive(
-        self, request: web.Request, account: ProviderAccount, signed: SignedRequest
-    ) -> web.StreamResponse:
-        if not verify(account.provider, signed, account.secrets):
+    async def _receive(self, request: web.Request, account: ProviderAccount, body: bytes) -> web.StreamResponse:
+        signed = self._signed(request, body)
+        if not any(verify(account.provider, variant, account.secrets) for variant in signed):
             raise self._forged(account)
         query = dict(request.query)
-        content_type = signed.headers.get("content-type", "")
+        headers = signed[0].headers
+        content_type = headers.get("content-type", "")
         received = callback(
             account,
             query=query,
-            headers=signed.headers,
+            headers=headers,
             content_type=content_type,
-            body=signed.body,
+            body=body,
             now=self._clock.now(),
         )
-        key = record_key(query, content_type, signed.body)
+        key = record_key(query, content_type, body)
         await self._intake.append([outbound(topics.receipts(account.channel), key, received)])
         metrics.RECEIPTS.labels(account.provider, "verified").inc()
         if account.provider == "twilio":
@@ -95,9 +94,10 @@ class Callbacks:
             raise not_found("provider account")
         return account
 
-    def _signed(self, request: web.Request, body: bytes) -> SignedRequest:
+    def _signed(self, request: web.Request, body: bytes) -> list[SignedRequest]:
+        """Return the request as it may have been signed: under each of our addresses."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return SignedRequest(request.method, self._public_url + request.raw_path, headers, body)
+        return [SignedRequest(request.method, base + request.raw_path, headers, body) for base in self._base_urls]
 
     def _forged(self, account: ProviderAccount) -> Problem:
         metrics.RECEIPTS.labels(account.provider, "rejected").inc()
