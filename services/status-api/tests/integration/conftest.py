@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,14 +17,38 @@ from status_api.adapters.status_store import StatusStore
 from status_api.handlers.projecting import Projector
 
 DEADLINE = timedelta(hours=72)
+EMPTY = "TRUNCATE triggers, versions, executions, jobs, unsent, reasons, receipt_deadlines"
+
+
+@pytest.fixture(scope="session")
+def status_dsn(postgres_server: Any) -> Iterator[str]:
+    """A database of these tests' own, migrated once: making one for each test would take longer than the tests."""
+    name = f"status_{uuid4().hex}"
+    postgres_server.execute(f"create database {name}")
+    dsn = postgres_server.database(name)
+    asyncio.run(migrate(dsn, SCHEMA, "status_api"))
+    yield dsn
+    postgres_server.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
-async def database(postgres_dsn: str) -> AsyncIterator[Database]:
+async def database(status_dsn: str) -> AsyncIterator[Database]:
     """The schema `status`, migrated and empty."""
-    await migrate(postgres_dsn, SCHEMA, "status_api")
-    async with await Database.open(postgres_dsn, SCHEMA, application_name="test", max_size=8) as database:
+    async with await Database.open(status_dsn, SCHEMA, application_name="test", max_size=8) as database:
+        async with database.connection() as connection:
+            await connection.execute(EMPTY)
         yield database
+
+
+@pytest.fixture
+def empty(database: Database) -> Callable[[], Awaitable[None]]:
+    """Forgets everything that was folded."""
+
+    async def empty() -> None:
+        async with database.connection() as connection:
+            await connection.execute(EMPTY)
+
+    return empty
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ TRIGGERS = tuple(UUID(int=place) for place in range(1, 4))
 WORKSPACES = {trigger: UUID(int=100 + place % 2) for place, trigger in enumerate(TRIGGERS)}
 COLUMNS = tuple(ReportedJobs.model_fields)
 
+Empty = Callable[[], Awaitable[None]]
 Contents = Callable[[], Awaitable[dict[str, list[tuple[Any, ...]]]]]
 
 
@@ -227,14 +228,13 @@ async def assert_jobs_and_counters(database: Database, records: Sequence[Record]
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_shuffled_and_repeated_stream_ends_in_the_same_rows(
-    seed: int, database: Database, projector: Projector, contents: Contents
+    seed: int, database: Database, projector: Projector, contents: Contents, empty: Empty
 ) -> None:
     records = stream(seed)
     await fold(projector, records)
     in_order = await contents()
     await assert_jobs_and_counters(database, records)
-    async with database.connection() as connection:
-        await connection.execute("TRUNCATE triggers, versions, executions, jobs, unsent, reasons, receipt_deadlines")
+    await empty()
     random = Random(seed + 1_000)
     repeated = records + random.choices(records, k=len(records) // 3)
     random.shuffle(repeated)
@@ -255,7 +255,7 @@ async def test_replaying_the_topics_changes_nothing_and_wakes_nobody(
 
 
 async def test_folders_that_overlap_neither_block_nor_miscount(
-    database: Database, projector: Projector, contents: Contents
+    database: Database, projector: Projector, contents: Contents, empty: Empty
 ) -> None:
     """As in a rebalance: several writers at once on the same jobs and executions, in different orders."""
     records = stream(11)
@@ -264,8 +264,7 @@ async def test_folders_that_overlap_neither_block_nor_miscount(
         await asyncio.gather(*(fold_in_batches(projector, order, Random(seed)) for seed, order in enumerate(orders)))
     await assert_jobs_and_counters(database, records)
     together = await contents()
-    async with database.connection() as connection:
-        await connection.execute("TRUNCATE triggers, versions, executions, jobs, unsent, reasons, receipt_deadlines")
+    await empty()
     await fold(projector, records)
     assert await contents() == together
 

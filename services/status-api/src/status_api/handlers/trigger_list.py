@@ -50,9 +50,10 @@ class TriggerList:
         """Answer one page."""
         query: TriggersQuery = call.query
         found, following = await self._search(call.principal.workspace_id, query, _place(query.cursor))
+        place = None if following is None else [following.accepted_at, str(following.trigger_id)]
         body = {
             "triggers": [present_trigger(one) for one in found],
-            "pagination": pagination(query.limit, None if following is None else list(following)),
+            "pagination": pagination(query.limit, place),
         }
         return tagged_by_content(call, body)
 
