@@ -103,6 +103,17 @@ async def test_what_is_older_than_a_day_is_deleted(database: Database) -> None:
     assert await rows(database) == []
 
 
+@pytest.mark.integration
+async def test_answers_that_wait_for_postgres_are_bounded_and_the_newest_stay(database: Database) -> None:
+    kept = store(database)
+    for place in range(50):
+        kept.put((WORKSPACE, f"k{place:02}"), answer(b"x" * 1_000_000))
+    await flush(kept)
+    keys = [row["key"] for row in await rows(database)]
+    assert keys == [f"k{place:02}" for place in range(50 - len(keys), 50)]
+    assert len(keys) == 33
+
+
 async def test_without_postgres_nothing_is_found_and_nobody_waits() -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     async with await Database.open(nowhere, "ingest", application_name="test", min_size=0) as database:

@@ -148,6 +148,7 @@ def test_memory_is_bounded_and_the_newest_answer_is_always_there(keeps: list[tup
     ("agent", "machine"),
     [
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15", False),
+        ("Mozilla/5.0 (Linux; Android 14; CUBOT NOTE 50) AppleWebKit/537.36", False),
         ("Mozilla/5.0", True),
         ("Mozilla/5.0 (compatible; bingbot/2.0)", True),
         ("", True),

@@ -45,6 +45,7 @@ class Line:
     def __init__(self, dsn: str) -> None:
         self._target = urlsplit(dsn)
         self._open: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -62,8 +63,14 @@ class Line:
         self._server.close()
         for writer in list(self._open):
             writer.transport.abort()
+        if self._carrying:
+            await asyncio.wait(self._carrying)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
         far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._open |= {writer, far_writer}
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
@@ -116,6 +123,14 @@ async def eventually(holds: Callable[[], Any], seconds: float = 15) -> None:
             await asyncio.sleep(0.02)
 
 
+async def open_for_business(client: Client, service: Service) -> bool:
+    """Ready, and every partition of topics made a moment ago has its leader."""
+    if await service.ready() is not None:
+        return False
+    answers = [await client.post(SMS, json={**BODY, "category": name}) for name in ("utility", "transactional") * 10]
+    return all(answer.status == 200 for answer in answers)
+
+
 async def ready(service: Service) -> bool:
     return await service.ready() is None
 
@@ -140,7 +155,7 @@ async def appended(kafka: str, trigger_ids: set[str]) -> dict[str, list[TriggerA
 async def test_what_is_accepted_lies_in_the_topic_of_its_lane(kafka_bootstrap: str, line: Line) -> None:
     await create_topics(kafka_bootstrap)
     async with running(kafka_bootstrap, line.dsn) as (client, service):
-        await eventually(lambda: ready(service))
+        await eventually(partial(open_for_business, client, service), 30)
         ids = set()
         for body in (BODY, {**BODY, "category": "marketing"}):
             answer = await client.post(SMS, json=body)
@@ -153,7 +168,7 @@ async def test_what_is_accepted_lies_in_the_topic_of_its_lane(kafka_bootstrap: s
 async def test_accepting_goes_on_while_postgres_is_away(kafka_bootstrap: str, line: Line) -> None:
     await create_topics(kafka_bootstrap)
     async with running(kafka_bootstrap, line.dsn) as (client, service):
-        await eventually(lambda: ready(service))
+        await eventually(partial(open_for_business, client, service), 30)
         await line.cut()
         began = time.monotonic()
         ids = []
@@ -177,7 +192,7 @@ async def test_an_answer_is_given_again_by_the_next_process(kafka_bootstrap: str
     answers = []
     for _ in range(2):
         async with running(kafka_bootstrap, line.dsn) as (client, service):
-            await eventually(partial(ready, service))
+            await eventually(partial(open_for_business, client, service), 30)
             answer = await client.post(SMS, json=BODY, headers={"Idempotency-Key": "once"})
             answers.append((await answer.json(), answer.headers.get("Idempotency-Replay")))
     assert answers[0][0] == answers[1][0]

@@ -17,7 +17,8 @@ from sluice_runtime.secrets import SealedTextError, SecretBox
 from sluice_storage.database import Database
 from sluice_storage.statements import load
 
-_WAITING: Final = 20_000
+_WAITING_BYTES: Final = 32 * 1024 * 1024
+_OVERHEAD_BYTES: Final = 512
 _BATCH: Final = 500
 _FIND_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 2.0
@@ -31,14 +32,15 @@ _statements = load("ingest")
 class PostgresAnswers:
     """Keeps answers for a day. While Postgres is away it knows nothing and holds up nobody.
 
-    `box` seals the bodies. Invariant: at most `_WAITING` answers wait to be written; beyond that the oldest go.
+    `box` seals the bodies. Invariant: answers that wait to be written take at most `_WAITING_BYTES`; the oldest go.
     """
 
     def __init__(self, database: Database, box: SecretBox, clock: Clock) -> None:
         self._database = database
         self._box = box
         self._clock = clock
-        self._waiting: deque[tuple[Place, Answer]] = deque(maxlen=_WAITING)
+        self._waiting: deque[tuple[Place, Answer]] = deque()
+        self._waiting_bytes = 0
         self._filled = asyncio.Event()
         self._away_until = 0.0
         self._clean_at = 0.0
@@ -65,7 +67,14 @@ class PostgresAnswers:
     def put(self, place: Place, answer: Answer) -> None:
         """Keep an answer, some moments later."""
         self._waiting.append((place, answer))
+        self._waiting_bytes += len(answer.body) + _OVERHEAD_BYTES
+        while self._waiting_bytes > _WAITING_BYTES:
+            self._drop_oldest()
         self._filled.set()
+
+    def _drop_oldest(self) -> None:
+        _, answer = self._waiting.popleft()
+        self._waiting_bytes -= len(answer.body) + _OVERHEAD_BYTES
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is waiting until `stop` is set, and then what is left; forget what is older than a day."""
@@ -97,8 +106,13 @@ class PostgresAnswers:
             columns = zip(*(self._row(place, answer) for place, answer in first.items()), strict=True)
             async with self._database.connection() as connection:
                 await connection.execute(_statements.keep_answers, *map(list, columns), self._clock.now() - KEPT_FOR)
-            for _ in batch:
-                self._waiting.popleft()
+            self._drop_written(batch)
+
+    def _drop_written(self, batch: list[tuple[Place, Answer]]) -> None:
+        """Drop what was written, unless so much came in meanwhile that it had to go already."""
+        for entry in batch:
+            if self._waiting and self._waiting[0] is entry:
+                self._drop_oldest()
 
     def _row(self, place: Place, answer: Answer) -> tuple[object, ...]:
         sealed = self._box.encrypt(answer.body.decode())

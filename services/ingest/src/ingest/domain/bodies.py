@@ -213,17 +213,56 @@ SEND_BODIES: dict[Channel, type[SendBody]] = {
 class SmsItem(SmsSend):
     """One SMS of a bulk call."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "channel": "sms",
+                    "recipient_type": "contact",
+                    "contact_external_id": "user_123",
+                    "template_key": "otp_us",
+                }
+            ]
+        }
+    )
+
     channel: Literal["sms"]
 
 
 class EmailItem(EmailSend):
     """One email of a bulk call."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "channel": "email",
+                    "recipient_type": "contact",
+                    "contact_external_id": "user_123",
+                    "template_key": "welcome",
+                }
+            ]
+        }
+    )
+
     channel: Literal["email"]
 
 
 class WhatsAppItem(WhatsAppSend):
     """One WhatsApp message of a bulk call."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "channel": "whatsapp",
+                    "recipient_type": "contact",
+                    "contact_external_id": "user_123",
+                    "template_key": "otp_wa",
+                }
+            ]
+        }
+    )
 
     channel: Literal["whatsapp"]
 

@@ -13,6 +13,8 @@ from sluice_messaging.records import OutboundRecord
 from sluice_runtime.problems import Problem
 
 RETRY_SECONDS: Final = 2
+_OVERHEAD_BYTES: Final = 2048
+"""What a request that waits takes in memory beside its record's value."""
 
 _log = structlog.get_logger()
 
@@ -20,8 +22,8 @@ _log = structlog.get_logger()
 class Intake:
     """Appends records and answers for it.
 
-    At most `max_bytes` of values are under way at once; an append takes at most `seconds`. Invariant: what `append`
-    returned from is stored by all replicas in step; what it raised from may be stored all the same.
+    At most about `max_bytes` of memory is under way at once; an append takes at most `seconds`. Invariant: what
+    `append` returned from is stored by all replicas in step; what it raised from may be stored all the same.
     """
 
     def __init__(self, publisher: EventPublisher, *, max_bytes: int, seconds: float) -> None:
@@ -37,7 +39,7 @@ class Intake:
         Raises Problem 503 with Retry-After when it does not take them in time, or too much is waiting for it already;
         413 for a record that no broker takes.
         """
-        size = sum(len(record.value) for record in records)
+        size = sum(len(record.value) + _OVERHEAD_BYTES for record in records)
         if self._bytes and self._bytes + size > self._max_bytes:
             raise _unavailable("Too many events are waiting to be stored.")
         self._bytes += size
