@@ -22,7 +22,7 @@ async def test_a_new_workspace_sends_through_the_sandbox_on_every_channel(place)
 
 
 async def test_a_workspace_is_made_once_and_its_secret_shown_once(place) -> None:
-    assert await ensure_workspace(place.database, place.secret_box, "Ours") == (place.workspace, None)
+    assert await ensure_workspace(place.database, place.secret_box, place.name) == (place.workspace, None)
 
 
 async def test_an_unknown_workspace_has_default_settings(place) -> None:

@@ -76,7 +76,7 @@ def compile_condition(source: str, names: tuple[str, ...] = ALL_NAMES) -> Condit
         expression = _environment(names).compile(source)
     except (RuntimeError, ValueError) as error:
         raise ConditionProblem(_readable(str(error))) from error
-    if expression.return_type() not in {cel.Type.BOOL, cel.Type.DYN}:
+    if not any(expression.return_type() == kind for kind in (cel.Type.BOOL, cel.Type.DYN)):
         raise ConditionProblem(f"A condition yields true or false; this one yields {expression.return_type()}")
     return Condition(source, names, expression)
 

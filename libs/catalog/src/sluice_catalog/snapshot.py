@@ -91,12 +91,12 @@ class CatalogSnapshot:
         return self._view.provider_accounts.get(account_id)
 
     async def refresh(self, *tables: str) -> None:
-        """Load `tables` (none named: all) before returning.
+        """Load `tables` (none named: all) before returning; names that the snapshot does not hold are passed over.
 
         Raises whatever the database raises; then everything stays as it was seen last.
         """
         async with self._loading:
-            names = tables or tuple(READERS)
+            names = tuple(name for name in READERS if not tables or name in tables)
             # Taken off before reading, so that a change that comes in meanwhile is loaded once more.
             self._changed.difference_update(names)
             try:

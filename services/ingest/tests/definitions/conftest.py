@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -49,7 +51,9 @@ class Caller:
             method, f"/api/v1{path}", json=body, headers={"X-API-Key": self.key, **named}
         ) as response:
             content = await response.read()
-            return Answer(response.status, await response.json(content_type=None) if content else None, response.headers)
+            return Answer(
+                response.status, await response.json(content_type=None) if content else None, response.headers
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,24 @@ class Doors:
         return Caller(self.client, key)
 
 
+@pytest.fixture(scope="module")
+def catalog_dsn(postgres_server: Any) -> Iterator[str]:
+    """A database with the catalog's tables. Tests share it: each has workspaces of its own."""
+    name = f"definitions_{uuid4().hex}"
+    postgres_server.execute(f"create database {name}")
+    dsn = postgres_server.database(name)
+    asyncio.run(migrate(dsn, "catalog", "sluice_catalog"))
+    yield dsn
+    postgres_server.execute(f"drop database {name} with (force)")
+
+
 @pytest.fixture
-async def doors(postgres_dsn: str) -> AsyncIterator[Doors]:
-    await migrate(postgres_dsn, "catalog", "sluice_catalog")
+async def doors(catalog_dsn: str) -> AsyncIterator[Doors]:
     clock = ManualClock(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
     secret_box = SecretBox(bytes(32))
-    async with await Database.open(postgres_dsn, "catalog", application_name="test", max_size=4) as database:
-        workspace, ours = await ensure_workspace(database, secret_box, "Ours", clock=clock)
-        _, theirs = await ensure_workspace(database, secret_box, "Theirs", clock=clock)
+    async with await Database.open(catalog_dsn, "catalog", application_name="test", max_size=4) as database:
+        workspace, ours = await ensure_workspace(database, secret_box, f"Ours {uuid4()}", clock=clock)
+        _, theirs = await ensure_workspace(database, secret_box, f"Theirs {uuid4()}", clock=clock)
         assert ours is not None
         assert theirs is not None
         snapshot = CatalogSnapshot(database, secret_box)

@@ -193,10 +193,12 @@ async def test_an_erased_contact_leaves_only_the_note_of_its_erasure(doors: Any)
     made = await doors.ours("POST", "/contacts", ADA)
     erased = await doors.ours("POST", "/contacts/external/user_123/erase")
     assert erased.body == {"id": made.body["id"], "erased": True}
+    ours = doors.workspace
     async with doors.database.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM catalog.contacts") == 0
-        assert await connection.fetchval("SELECT count(*) FROM catalog.contact_tags") == 0
-        assert str(await connection.fetchval("SELECT contact_id FROM catalog.erasures")) == made.body["id"]
+        assert await connection.fetchval("SELECT count(*) FROM catalog.contacts WHERE workspace_id = $1", ours) == 0
+        assert await connection.fetchval("SELECT count(*) FROM catalog.contact_tags WHERE workspace_id = $1", ours) == 0
+        erased_id = await connection.fetchval("SELECT contact_id FROM catalog.erasures WHERE workspace_id = $1", ours)
+    assert str(erased_id) == made.body["id"]
     reborn = await doors.ours("POST", "/contacts", ADA)
     assert reborn.status == 201
     assert reborn.body["id"] != made.body["id"]

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
 from sluice_catalog.definitions.shelf import Shelf, Stored, queries
-from sluice_catalog.definitions.words import Definition, Key, Name
+from sluice_catalog.definitions.words import Definition, Name, NameAsKey
 from sluice_catalog.rows import Row
 from sluice_storage.database import Connection
 
@@ -20,7 +18,7 @@ _BEFORE_ALL = UUID(int=0)
 class ContactList(Definition):
     """A list by its name; members are added in bulk."""
 
-    key: Key | None = Field(default=None, description="Defaults to the name.")
+    key: NameAsKey | None = None
     name: Name
 
 

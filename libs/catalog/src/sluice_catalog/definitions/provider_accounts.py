@@ -161,6 +161,7 @@ _KINDS: dict[str, type[AnyAccount]] = {
     "twilio": TwilioAccount,
     "meta": MetaAccount,
 }
+PROVIDERS = tuple(_KINDS)
 
 
 class ProviderAccounts(Shelf[Account]):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from sluice_catalog.conditions import CONTACT_ONLY, MAX_SOURCE_LENGTH, ConditionProblem, compile_condition
 from sluice_catalog.definitions.shelf import Shelf, Stored
-from sluice_catalog.definitions.words import Definition, Key, Name
+from sluice_catalog.definitions.words import Definition, Name, NameAsKey
 from sluice_catalog.rows import Row
 from sluice_storage.database import Connection
 
@@ -17,7 +17,7 @@ from sluice_storage.database import Connection
 class Segment(Definition):
     """A condition over `contact`, in CEL."""
 
-    key: Key | None = Field(default=None, description="Defaults to the name.")
+    key: NameAsKey | None = None
     name: Name
     filter: Annotated[
         str, Field(max_length=MAX_SOURCE_LENGTH, examples=["contact.attributes.plan == 'pro' && 'vip' in contact.tags"])

@@ -58,6 +58,9 @@ class Shelf(ABC, Generic[ContentT]):
     table: ClassVar[str]
     """The table, whose name is also the notification's payload."""
 
+    affects: ClassVar[tuple[str, ...]] = ()
+    """Other tables that a write changes too."""
+
     noun: ClassVar[str]
     """What callers call one; statements are named after it."""
 

@@ -34,6 +34,7 @@ class TemplateGroups(Shelf[TemplateGroup]):
     """The template groups of all workspaces. Active workflows of a group that changes are published anew."""
 
     table = "template_groups"
+    affects = ("workflows",)
     noun = "template group"
 
     def _read(self, row: Row) -> tuple[TemplateGroup, dict[str, Any]]:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from sluice_catalog import rows, templating
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.shelf import Shelf, Stored, queries
-from sluice_catalog.definitions.words import Country, Definition, Key, Locale, Name
+from sluice_catalog.definitions.words import Country, Definition, Key, Locale, Name, fault
 from sluice_catalog.models import ApprovalStatus, TemplateVariant, TemplateVersion
 from sluice_catalog.rows import Row
 from sluice_contracts.vocabulary import Category, Channel
@@ -48,7 +48,7 @@ class Variant(Definition):
             try:
                 templating.parse(source, escape_html=escape_html)
             except templating.TemplateProblem as problem:
-                raise ValueError(f"{field}, {problem}") from problem
+                raise fault((field,), str(problem)) from problem
         return self
 
     def _sources(self) -> Iterator[tuple[str, str, bool]]:

@@ -7,11 +7,26 @@ from typing import Annotated
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from sluice_catalog.addresses import known_country
 from sluice_catalog.variants import normalise_locale
 from sluice_contracts.messages.content import SendWindow
+
+
+def fault(location: tuple[str | int, ...], message: str) -> ValidationError:
+    """Return the error of one field, for a validator that looks at several to raise."""
+    error = PydanticCustomError("definition", "{message}", {"message": message})
+    return ValidationError.from_exception_data("definition", [{"type": error, "loc": location, "input": None}])
 
 
 class Definition(BaseModel):
@@ -47,6 +62,9 @@ Key = Annotated[
     Field(description="The caller's own name for it, unique in the workspace."),
 ]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+NameAsKey = Annotated[
+    Name, AfterValidator(_not_an_id), Field(description="Unique in the workspace; defaults to the name.")
+]
 Country = Annotated[str, AfterValidator(_country), Field(description="ISO 3166 alpha-2.", examples=["US"])]
 Timezone = Annotated[str, AfterValidator(_timezone), Field(description="IANA name.", examples=["America/New_York"])]
 Locale = Annotated[

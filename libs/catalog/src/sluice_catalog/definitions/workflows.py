@@ -18,7 +18,7 @@ from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.segments import checked_condition
 from sluice_catalog.definitions.shelf import Shelf, Stored, as_id, queries
 from sluice_catalog.definitions.template_groups import template_categories
-from sluice_catalog.definitions.words import Definition, Key, Name, Window
+from sluice_catalog.definitions.words import Definition, Name, NameAsKey, Window, fault
 from sluice_catalog.rows import Row
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_storage.database import Connection
@@ -48,7 +48,7 @@ class Step(Definition):
 class Workflow(Definition):
     """What every workflow has. Without a category it has that of its least pressing template."""
 
-    key: Key | None = Field(default=None, description="Defaults to the name.")
+    key: NameAsKey | None = None
     name: Name
     type: WorkflowType
     status: Literal["draft", "active", "inactive"] = "draft"
@@ -67,9 +67,9 @@ class StepsWorkflow(Workflow):
         names = [step.step_id for step in self.steps]
         for place, step in enumerate(self.steps):
             if step.step_id in names[:place]:
-                raise ValueError(f"steps.{place}.step_id: there are two steps {step.step_id}")
+                raise fault(("steps", place, "step_id"), f"there are two steps {step.step_id}")
             if place and step.delay_minutes < self.steps[place - 1].delay_minutes:
-                raise ValueError(f"steps.{place}.delay_minutes: a step cannot come before the one that it follows")
+                raise fault(("steps", place, "delay_minutes"), "a step cannot come before the one that it follows")
         return self
 
 
@@ -78,9 +78,6 @@ class TemplateGroupWorkflow(Workflow):
 
     type: Literal[WorkflowType.TEMPLATE_GROUP]
     template_group_key: Annotated[str, Field(min_length=1, max_length=100)]
-
-
-AnyWorkflow = StepsWorkflow | TemplateGroupWorkflow
 
 
 class Workflows(Shelf[Workflow]):

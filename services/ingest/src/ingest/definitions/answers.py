@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
+from sluice_catalog.definitions.words import fault
 from sluice_runtime.api import Call
 from sluice_runtime.http import json_response
 from sluice_runtime.problems import Problem, invalid, not_found
@@ -79,6 +80,17 @@ def validated(model: type[ModelT], given: dict[str, Any]) -> ModelT:
         return model.model_validate(given)
     except ValidationError as error:
         raise invalid(field_errors(error, given)) from error
+
+
+def kind_of(field: str, kinds: Sequence[str]) -> Any:
+    """Return a validator for a body that is one of several models: it names `field` where that tells none of them."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and value.get(field) not in kinds:
+            raise fault((field,), f"must be one of {', '.join(kinds)}" if field in value else "Field required")
+        return value
+
+    return model_validator(mode="before")(check)
 
 
 def plainly(handler: Handler) -> Handler:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 
+from ingest.definitions.answers import kind_of
 from ingest.definitions.resource import Resource, record_of
-from sluice_catalog.definitions.provider_accounts import Account, AnyAccount, ProviderAccounts
+from sluice_catalog.definitions.provider_accounts import PROVIDERS, Account, AnyAccount, ProviderAccounts
 from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_runtime.api import Operation
@@ -16,6 +17,8 @@ from sluice_runtime.api import Operation
 
 class ProviderBody(RootModel[Annotated[AnyAccount, Field(discriminator="provider")]]):
     """An account at any provider."""
+
+    _known = kind_of("provider", PROVIDERS)
 
 
 def provider_operations(shelf: ProviderAccounts, snapshot: CatalogSnapshot) -> list[Operation]:

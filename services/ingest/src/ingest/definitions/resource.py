@@ -95,7 +95,7 @@ class Resource(Generic[ContentT]):
 
     async def seen(self) -> None:
         """Have this process see its own write at once; other processes are notified."""
-        await renew(self.snapshot, self.shelf.table)
+        await renew(self.snapshot, self.shelf.table, *self.shelf.affects)
 
     async def _create(self, call: Call) -> web.Response:
         content = call.body.root if isinstance(call.body, RootModel) else call.body
@@ -132,12 +132,12 @@ class Resource(Generic[ContentT]):
         return web.Response(status=204)
 
 
-async def renew(snapshot: CatalogSnapshot, table: str) -> None:
-    """Load one table of the snapshot again; what was written is written, whether that works or not."""
+async def renew(snapshot: CatalogSnapshot, *tables: str) -> None:
+    """Load tables of the snapshot again; what was written is written, whether that works or not."""
     try:
-        await snapshot.refresh(table)
+        await snapshot.refresh(*tables)
     except Exception as error:  # noqa: BLE001 - the notification of the write brings it in a moment later
-        _log.warning("catalog.refresh_failed", error=type(error).__name__, tables=[table])
+        _log.warning("catalog.refresh_failed", error=type(error).__name__, tables=tables)
 
 
 def show_plainly(stored: Stored[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import BaseModel, Field, RootModel
 
-from ingest.definitions.answers import BASE, entity_tag, expected_revision, plainly
+from ingest.definitions.answers import BASE, entity_tag, expected_revision, kind_of, plainly
 from ingest.definitions.preview import Preview, PreviewBody, preview
 from ingest.definitions.resource import Resource, merge_plainly, record_of, show_plainly
 from sluice_catalog.api_keys import DEFINITIONS_WRITE
@@ -18,6 +18,7 @@ from sluice_catalog.definitions.templates import AnyTemplate, Template, Template
 from sluice_catalog.models import ApprovalStatus
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_contracts.vocabulary import Channel
 from sluice_runtime.api import Call, Operation
 from sluice_runtime.http import json_response
 
@@ -31,6 +32,8 @@ _MOVES: Final[dict[str, tuple[frozenset[ApprovalStatus], ApprovalStatus, str]]] 
 
 class TemplateBody(RootModel[Annotated[AnyTemplate, Field(discriminator="channel")]]):
     """A template of any channel."""
+
+    _known = kind_of("channel", tuple(Channel))
 
 
 def template_operations(shelf: Templates, catalog: Catalog, snapshot: CatalogSnapshot) -> list[Operation]:
