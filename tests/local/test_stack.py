@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import psutil
@@ -73,9 +75,24 @@ def test_what_is_killed_comes_back_and_requests_work_again(own: Stack, service: 
     own.wait(lambda: own.status("/ready") == own.status(TRIGGERS) == 200, "requests work again")
 
 
-def test_a_service_that_is_replaced_does_not_show(own: Stack) -> None:
-    own.restart("status-api")
-    assert own.status(TRIGGERS) == 200
+def test_callers_do_not_notice_copies_that_are_replaced_one_by_one(own: Stack) -> None:
+    before = own.pids("status-api")
+    replaced = threading.Event()
+    answers: Counter[int] = Counter()
+
+    def ask() -> None:
+        while not replaced.wait(0.02):
+            answers[own.status(TRIGGERS)] += 1
+
+    caller = threading.Thread(target=ask)
+    caller.start()
+    try:
+        own.restart("status-api")
+    finally:
+        replaced.set()
+        caller.join()
+    assert not set(before) & set(own.pids("status-api"))
+    assert set(answers) == {200}, answers
 
 
 def test_nothing_survives_the_supervisors_death_and_the_stack_starts_again_where_it_was(own: Stack) -> None:

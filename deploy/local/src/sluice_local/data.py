@@ -90,6 +90,11 @@ class DataDirectory:
         taken.add(port)
         return port
 
+    def known_port(self, name: str) -> int:
+        """Return the port that `name` has. Raises KeyError where it never had one."""
+        ports: dict[str, int] = _read_json(self._ports, {})
+        return ports[name]
+
     def write_processes(self, pids: Mapping[str, Sequence[int]]) -> None:
         """Publish the pids of every service and server that runs now."""
         write(self._processes, json.dumps(pids, indent=2))

@@ -31,9 +31,14 @@ def plan_copies(options: StackOptions, data: DataDirectory, taken: set[int]) -> 
     copies = []
     for service in SERVICES:
         for number in range(1, options.copies_of(service) + 1):
-            name = service if number == 1 else f"{service}-{number}"
+            name = copy_name(service, number)
             copies.append(Copy(name, service, data.port(name, taken)))
     return copies
+
+
+def copy_name(service: str, number: int) -> str:
+    """Return what the process `number`, from 1, of `service` is called: `ingest`, `ingest-2`, …"""
+    return service if number == 1 else f"{service}-{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,17 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
-
-import psutil
 
 from sluice_catalog.api_keys import new_secret
 from sluice_local import processes
 from sluice_local.data import Connections, Credentials, DataDirectory
 from sluice_local.migration import bootstrap_workspace
 from sluice_local.processes import StartError
+from sluice_local.services import copy_name
 
 _DOORS: Final = ("/api/v1/templates?limit=1", "/api/v1/triggers?limit=1")
 """One path of each service behind the gateway that asks for a key."""
@@ -118,16 +118,7 @@ class Stack:
 
     def status(self, path: str, api_key: str | None = None) -> int:
         """Return the HTTP status of GET `path` (with our key unless told), or 0 if nothing answers."""
-        headers = {"X-API-Key": api_key or self.api_key}
-        request = urllib.request.Request(self.base_url + path, headers=headers)  # noqa: S310 (our own address)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 (our own address)
-                return int(response.status)
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code
-        except (OSError, http.client.HTTPException):
-            return 0
+        return _get(self.base_url + path, {"X-API-Key": api_key or self.api_key})
 
     def pids(self, service: str) -> list[int]:
         """Return the pids of the processes of `service` (or of "postgres", "kafka", "caddy") that run now."""
@@ -141,10 +132,12 @@ class Stack:
                 os.kill(pid, signum)
         return pids
 
-    def restart(self, service: str, timeout: float = 30.0) -> None:
-        """Stop every process of `service` the regular way and return once others run in their place."""
-        old = self.kill(service, signal.SIGTERM)
-        self.wait(lambda: self._is_replaced(service, old), f"{service} runs again", timeout)
+    def restart(self, service: str, timeout: float = 60.0) -> None:
+        """Replace every process of `service`, one after the other, each only once the one before it is ready."""
+        for number, pid in enumerate(self.pids(service), start=1):
+            os.kill(pid, signal.SIGTERM)
+            ready = f"http://127.0.0.1:{self.data.known_port(copy_name(service, number))}/ready"
+            self.wait(partial(self._is_replaced, service, pid, ready), f"{service} runs again", timeout)
 
     def create_workspace(self, name: str) -> str:
         """Make another workspace, that can send through the sandbox; return a key with every scope, once it works."""
@@ -168,9 +161,8 @@ class Stack:
                 raise TimeoutError(f"not within {timeout:.0f} s: {what}")
             time.sleep(0.05)
 
-    def _is_replaced(self, service: str, old: list[int]) -> bool:
-        now = self.pids(service)
-        return len(now) >= len(old) and not set(now) & set(old) and all(map(psutil.pid_exists, now))
+    def _is_replaced(self, service: str, old: int, ready: str) -> bool:
+        return old not in self.pids(service) and _get(ready) == 200
 
     @property
     def connections(self) -> Connections:
@@ -186,3 +178,15 @@ class Stack:
         if credentials is None:
             raise StartError("the stack was never started")
         return credentials
+
+
+def _get(url: str, headers: Mapping[str, str] | None = None) -> int:
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 (always our own address)
+    try:
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 (always our own address)
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, http.client.HTTPException):
+        return 0
