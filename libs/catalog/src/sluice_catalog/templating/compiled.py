@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError
 
-from sluice_catalog.templating.engine import MAX_OUTPUT_BYTES, environment
+from sluice_catalog.templating.engine import environment
 from sluice_catalog.templating.filters import ALLOWED
 from sluice_catalog.templating.plain import Part, plain_parts, render_parts
 from sluice_catalog.templating.problems import (
+    TOO_LONG,
     TemplateLimitExceeded,
     TemplateProblem,
     TemplateRenderProblem,
     TemplateSyntaxProblem,
 )
 from sluice_catalog.templating.scanner import position, scan
-
-_TOO_LONG: Final = f"A message has at most {MAX_OUTPUT_BYTES // 1024} kB"
-_MOST_BYTES_A_CHARACTER: Final = 4
 
 
 class CompiledTemplate:
@@ -55,10 +53,7 @@ class CompiledTemplate:
         Raises MissingVariable, TemplateLimitExceeded or TemplateRenderProblem.
         """
         if self._parts is not None:
-            text = render_parts(self._parts, values, escape_html=self._escape_html)
-            if len(text) * _MOST_BYTES_A_CHARACTER > MAX_OUTPUT_BYTES and len(text.encode()) > MAX_OUTPUT_BYTES:
-                raise TemplateLimitExceeded(_TOO_LONG)
-            return text
+            return render_parts(self._parts, values, escape_html=self._escape_html)
         return _render(self._template, values)
 
 
@@ -70,7 +65,7 @@ def _render(template: BoundTemplate | None, values: Mapping[str, Any]) -> str:
     except TemplateProblem:
         raise
     except OutputStreamLimitError as error:
-        raise TemplateLimitExceeded(_TOO_LONG) from error
+        raise TemplateLimitExceeded(TOO_LONG) from error
     except (ResourceLimitError, RecursionError, MemoryError) as error:
         raise TemplateLimitExceeded("The template takes too much to render") from error
     except LiquidError as error:
@@ -116,5 +111,7 @@ def _reference(segments: Sequence[object]) -> str:
 
 
 def _syntax_problem(source: str, error: LiquidError) -> TemplateSyntaxProblem:
-    index = error.token.start_index if error.token is not None else 0
-    return TemplateSyntaxProblem(*position(source, max(index, 0)), str(error.message or "this cannot be read"))
+    index = error.token.start_index if error.token is not None else -1
+    return TemplateSyntaxProblem(
+        *position(source, index if index >= 0 else len(source)), str(error.message or "this cannot be read")
+    )

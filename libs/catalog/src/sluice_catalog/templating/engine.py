@@ -29,10 +29,9 @@ from liquid.undefined import Undefined
 from liquid.utils import ReadOnlyChainMap
 
 from sluice_catalog.templating import filters
-from sluice_catalog.templating.problems import MissingVariable, TemplateLimitExceeded
+from sluice_catalog.templating.problems import MAX_OUTPUT_BYTES, MissingVariable, TemplateLimitExceeded
 from sluice_catalog.templating.text import text_of
 
-MAX_OUTPUT_BYTES: Final = 256 * 1024
 MAX_ITERATIONS: Final = 5_000
 MAX_NODES: Final = 100_000
 MAX_WORK: Final = 4_000_000

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sluice_catalog.templating.problems import MissingVariable
+from sluice_catalog.templating.problems import MAX_OUTPUT_BYTES, TOO_LONG, MissingVariable, TemplateLimitExceeded
 from sluice_catalog.templating.scanner import Piece
 from sluice_catalog.templating.text import text_of
 
@@ -20,6 +20,7 @@ _WORDS_OF_THE_LANGUAGE: Final = frozenset(
     | {"with", "as", "first", "last", "size", "limit", "offset", "reversed", "cols", "continue"}
 )
 
+_MOST_BYTES_A_CHARACTER: Final = 4
 Part = str | tuple[str, ...]
 
 
@@ -41,11 +42,20 @@ def plain_parts(pieces: Sequence[Piece]) -> tuple[Part, ...] | None:
 def render_parts(parts: Sequence[Part], values: Mapping[str, Any], *, escape_html: bool) -> str:
     """Join the parts with the values that the paths lead to.
 
-    Raises MissingVariable for a path that leads nowhere or to null.
+    Raises MissingVariable for a path that leads nowhere or to null, TemplateLimitExceeded for what is too long.
     """
-    return "".join(
-        part if isinstance(part, str) else text_of(_look_up(part, values), escape_html=escape_html) for part in parts
-    )
+    texts: list[str] = []
+    characters = 0
+    for part in parts:
+        text = part if isinstance(part, str) else text_of(_look_up(part, values), escape_html=escape_html)
+        characters += len(text)
+        if characters > MAX_OUTPUT_BYTES:
+            raise TemplateLimitExceeded(TOO_LONG)
+        texts.append(text)
+    joined = "".join(texts)
+    if characters * _MOST_BYTES_A_CHARACTER > MAX_OUTPUT_BYTES and len(joined.encode()) > MAX_OUTPUT_BYTES:
+        raise TemplateLimitExceeded(TOO_LONG)
+    return joined
 
 
 def _look_up(path: tuple[str, ...], values: Mapping[str, Any]) -> Any:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+MAX_OUTPUT_BYTES: Final = 256 * 1024
+TOO_LONG: Final = f"A message has at most {MAX_OUTPUT_BYTES // 1024} kB"
+
 
 class TemplateProblem(ValueError):  # noqa: N818 - findings about what somebody wrote, not failures of ours
     """Any of the below; the message is a sentence for the person who wrote the template."""
