@@ -8,10 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sluice_local.stack import Stack
 
 from api_client import ApiClient
 from shapes import assert_shape
+from sluice_local.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
