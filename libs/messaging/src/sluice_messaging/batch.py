@@ -23,6 +23,7 @@ class BatchDispatcher:
     ) -> None:
         self._group = group
         self._handler = handler
+        self._seconds = metrics.HANDLE_SECONDS.labels(group)
         self._policy = policy
         self._demand = Demand(max_records)
         self.linger = linger
@@ -49,5 +50,5 @@ class BatchDispatcher:
                 return
 
     async def _handle(self, records: Sequence[Record]) -> None:
-        with metrics.HANDLE_SECONDS.labels(self._group).time(), processing_batch(records, self._group):
+        with self._seconds.time(), processing_batch(records, self._group):
             await self._handler(records)

@@ -45,6 +45,7 @@ class KeyedDispatcher:
     ) -> None:
         self._group = group
         self._handler = handler
+        self._seconds = metrics.HANDLE_SECONDS.labels(group)
         self._policy = policy
         self._lanes: Final = [asyncio.Queue[_Work]() for _ in range(concurrency)]
         self._max_in_flight = max_in_flight
@@ -100,5 +101,5 @@ class KeyedDispatcher:
             return
 
     async def _handle(self, record: Record) -> None:
-        with metrics.HANDLE_SECONDS.labels(self._group).time(), processing(record, self._group):
+        with self._seconds.time(), processing(record, self._group):
             await self._handler(record)

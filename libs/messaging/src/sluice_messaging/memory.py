@@ -1,6 +1,6 @@
 """A broker inside the process, for tests: the same ports, the same order, the same promises, and no waiting.
 
-Records with a key go to the partition that the key's CRC names. Groups rebalance eagerly, like Kafka's classic
+Records with a key go to the partition that the key's hash names. Groups rebalance eagerly, like Kafka's classic
 protocol: at every join and leave each member gives everything back, and goes on from what is committed.
 """
 
@@ -10,9 +10,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from types import TracebackType
 from typing import Final, Self
-from zlib import crc32
 
 from sluice_messaging.assembly import Assembly
 from sluice_messaging.dead_letters import DeadLetterLimit
@@ -44,9 +44,7 @@ class MemoryBroker:
     def append(self, outbound: OutboundRecord, timestamp_ms: int) -> Record:
         """Append one record and return it as its readers get it."""
         log = self._log(outbound.topic)
-        if outbound.key is None:
-            self._keyless += 1
-        number = (self._keyless if outbound.key is None else crc32(outbound.key)) % len(log)
+        number = self._place(outbound.key) % len(log)
         record = Record(
             outbound.topic, number, len(log[number]), outbound.key, outbound.value, dict(outbound.headers), timestamp_ms
         )
@@ -100,6 +98,12 @@ class MemoryBroker:
         """Raise BrokerUnavailableError while the broker is away."""
         if not self.available:
             raise BrokerUnavailableError("the broker is away")
+
+    def _place(self, key: bytes | None) -> int:
+        if key is None:
+            self._keyless += 1
+            return self._keyless
+        return int.from_bytes(blake2b(key, digest_size=4).digest())
 
     def _log(self, topic: str) -> list[list[Record]]:
         return self._logs.setdefault(topic, [[] for _ in range(self._partitions)])
@@ -186,8 +190,10 @@ class MemorySource:
     async def _read(self, limit: int, without: Collection[Partition]) -> list[Record]:
         await self.settled.wait()
         records: list[Record] = []
-        for partition, position in self._positions.items():
+        for partition in list(self._positions):
             if partition not in without and len(records) < limit:
+                # Whoever was read goes to the end of the queue, so that a full partition starves no other.
+                position = self._positions.pop(partition)
                 found = self._broker.read(partition, position, limit - len(records))
                 self._positions[partition] = position + len(found)
                 records += found

@@ -11,13 +11,13 @@ dead letter is stored before its record counts as finished. Where too many recor
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from functools import partial
 from typing import Final
 
 import structlog
+from prometheus_client import Counter
 
 from sluice_messaging.dead_letters import DeadLetterLimit, dead_letter
 from sluice_messaging.errors import DeadLetterLimitError, PoisonError, TransientError
@@ -56,6 +56,17 @@ def judge(error: BaseException, is_transient: IsTransient) -> Verdict:
     return Verdict.POISON if isinstance(error, PoisonError) else Verdict.BUG
 
 
+class _HandledByTopic(dict[str, Counter]):
+    """The counters of records handled, kept at hand: finding one by its labels costs more than counting."""
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def __missing__(self, topic: str) -> Counter:
+        counter = self[topic] = metrics.HANDLED_RECORDS.labels(self._group, topic)
+        return counter
+
+
 class ErrorPolicy:
     """Carries records through a handler until nothing more is to be done about them."""
 
@@ -70,6 +81,7 @@ class ErrorPolicy:
         limit: DeadLetterLimit | None = None,
     ) -> None:
         self._group = group
+        self._handled = _HandledByTopic(group)
         self._publisher = publisher
         self._clock = clock
         self._is_transient = is_transient
@@ -138,8 +150,7 @@ class ErrorPolicy:
     def _finish(self, records: Sequence[Record], tenure: Tenure) -> None:
         for record in records:
             tenure.finish(record)
-        for topic, count in Counter(record.topic for record in records).items():
-            metrics.HANDLED_RECORDS.labels(self._group, topic).inc(count)
+            self._handled[record.topic].inc()
 
     async def _pause(self, failures: int, over: asyncio.Event) -> None:
         """Wait for the next attempt. Raises Interrupted as soon as `over` is set."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.util.types import AttributeValue
 
@@ -38,6 +39,13 @@ def sending(records: Sequence[OutboundRecord]) -> Iterator[Mapping[str, str]]:
 @contextmanager
 def processing(record: Record, group: str) -> Iterator[None]:
     """Span the handling of one record, as a child of the span that sent it."""
+    if not tracing.is_recording():
+        token = attach(tracing.extract(record.headers))
+        try:
+            yield
+        finally:
+            detach(token)
+        return
     attributes = {
         **_attributes("process", record.topic, group),
         "messaging.destination.partition.id": str(record.partition),

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from time import monotonic
@@ -99,13 +99,13 @@ async def test_a_consumer_without_a_broker_waits_and_stops_when_told(
         raise AssertionError("there is nothing to handle")
 
     async with KafkaMessaging(request.getfixturevalue(address), "test") as messaging:
-        consumer = {
-            "batch": lambda: messaging.batch_consumer(["t"], "g", handle),
-            "keyed": lambda: messaging.keyed_consumer(["t"], "g", handle),
-            "table": lambda: messaging.table_reader("t", lambda _: None),
-        }[kind]()
+        runs: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+            "batch": messaging.batch_consumer(["t"], "g", handle).run,
+            "keyed": messaging.keyed_consumer(["t"], "g", handle).run,
+            "table": messaging.table_reader("t", lambda _: None).run,
+        }
         stop = asyncio.Event()
-        task = asyncio.create_task(consumer.run(stop))
+        task = asyncio.ensure_future(runs[kind](stop))
         await asyncio.wait({task}, timeout=0.4)
         assert not task.done()
         stop.set()

@@ -99,10 +99,7 @@ class ProducerSupply:
 
     def judge(self, producer: Any, error: KafkaError) -> None:
         """Replace `producer` if `error` means that it will not recover."""
-        if producer is None or producer is not self._current:
-            return
-        sender: Any = producer._sender.sender_task  # nothing public tells that it has died
-        if isinstance(error, _BEYOND_REPAIR) or sender is None or sender.done():
+        if producer is self._current and (isinstance(error, _BEYOND_REPAIR) or _is_dead(producer)):
             self._replace(repr(error))
 
     async def healthy(self) -> bool:
@@ -145,6 +142,11 @@ class ProducerSupply:
             await finished("producer.stop", producer.stop(), CLOSE_SECONDS)
             raise
         return producer
+
+
+def _is_dead(producer: Any) -> bool:
+    """Whether the task that sends has ended; nothing public tells."""
+    return bool(producer._sender.sender_task.done())
 
 
 async def _close(starting: asyncio.Task[AIOKafkaProducer]) -> None:
