@@ -83,7 +83,7 @@ def test_the_summary_names_the_reasons_for_what_was_filtered() -> None:
     summarise(console, Snapshot({"id": "t1", "status": "completed", "duration_seconds": 1.5}, DIRECT))
     show_ledger(console, {"total": 10, "sent": 8, "open": 0, "unaccounted": 0, "trigger_id": "t1"})
     text = output.getvalue()
-    assert "completed in 1.5 s" in text
+    assert "completed in 1.5s" in text
     assert "No approved SMS template for country: IN" in text
     assert "ledger  total 10  sent 8  open 0  unaccounted 0" in text
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from sluice_local.console.client import Client
 from sluice_local.console.progress import FINAL, ExecutionProgress, executions
+from sluice_local.durations import describe
 
 _POLL_SECONDS: Final = 0.25
 
@@ -69,7 +71,7 @@ def summarise(console: Console, snapshot: Snapshot) -> None:
     """Print how a trigger ended."""
     trigger = snapshot.trigger
     seconds = trigger.get("duration_seconds")
-    took = f" in {seconds} s" if seconds is not None else ""
+    took = f" in {describe(timedelta(seconds=seconds))}" if seconds is not None else ""
     console.print(f"[bold]{trigger.get('campaign_name') or trigger['id']}[/]: {trigger['status']}{took}")
     table = Table(box=None, pad_edge=False)
     for column in ("", "status", "jobs", "outcome"):
@@ -84,18 +86,19 @@ def summarise(console: Console, snapshot: Snapshot) -> None:
 def show_ledger(console: Console, ledger: dict[str, Any]) -> None:
     """Print the buckets of a ledger; they add up, or the line is red."""
     unaccounted = ledger.get("unaccounted", 0)
-    parts = "  ".join(f"{name} {value}" for name, value in ledger.items() if isinstance(value, int))
+    parts = "  ".join(f"{name} {value}" for name, value in ledger.items() if type(value) is int)
     console.print(f"ledger  {parts}", style="red" if unaccounted else "green")
 
 
 def _bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed:>7.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[status]:<10}"),
-        TextColumn("[dim]{task.fields[outcome]}"),
+        TextColumn("{task.description}", table_column=Column(min_width=10, no_wrap=True)),
+        BarColumn(bar_width=20, table_column=Column(min_width=20)),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(min_width=9, justify="right")),
+        TextColumn("{task.fields[status]}", table_column=Column(min_width=10)),
+        TextColumn("[dim]{task.fields[outcome]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
+        expand=True,
     )
 
 
