@@ -215,6 +215,8 @@ class World:
         self.publisher = Publisher()
         self.clock = ManualClock(START)
         self.parts = self.copy()
+        self._commands: list[JobsCommanded] = []
+        self._read = 0
         self.answered: set[tuple[UUID, int, int]] = set()
         self.final_states: dict[tuple[UUID, int], tuple[int, JobState]] = {}
 
@@ -290,6 +292,16 @@ class World:
             )
         )
 
+    def forget(self) -> None:
+        """Act as if nothing had been published so far."""
+        self.publisher.records.clear()
+        self._commands.clear()
+        self._read = 0
+
+    def open_commands(self) -> list[JobsCommanded]:
+        """Return the published commands that no worker has answered."""
+        return [item for item in self.commands() if _name(item) not in self.answered]
+
     async def feed(self, parts: Parts | None = None) -> None:
         """Let due stages have turns until none is left that can go on."""
         copy = parts or self.parts
@@ -312,7 +324,7 @@ class World:
             seen = len(self.publisher.records)
             await self.feed()
             await self.ring()
-            fresh = [item for item in self.commands() if _name(item) not in self.answered]
+            fresh = self.open_commands()
             if not fresh and len(self.publisher.records) == seen:
                 return done
             for command in fresh:
@@ -366,9 +378,11 @@ class World:
 
     def commands(self, *, distinct: bool = True) -> list[JobsCommanded]:
         """Return the commands published so far; each (execution, page, round) once unless told otherwise."""
-        found = [
-            JobsCommanded.decode(item.value) for item in self.publisher.records if item.topic.startswith("commands.")
-        ]
+        for item in self.publisher.records[self._read :]:
+            if item.topic.startswith("commands."):
+                self._commands.append(JobsCommanded.decode(item.value))
+        self._read = len(self.publisher.records)
+        found = list(self._commands)
         if not distinct:
             return found
         return list({(item.execution_id, item.page, item.round): item for item in found}.values())

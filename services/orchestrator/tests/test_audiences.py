@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from sluice_contracts.messages.execution import CohortCounted, ExecutionCommanded, ExecutionStarted
 from sluice_contracts.messages.trigger import ContactRecipients
@@ -186,7 +187,9 @@ async def test_a_stage_that_cannot_be_fed_does_not_stop_the_others(world: Any) -
         return await read(workspace_id, ids)
 
     world.catalogue.contacts_by_id = broken
-    await world.feed()
+    with capture_logs() as logs:
+        await world.feed()
+    assert [entry["trigger_id"] for entry in logs if entry["event"] == "stage.stuck"] == [str(bad.trigger_id)]
     assert {command.trigger_id for command in world.commands()} == {good.trigger_id}
     world.catalogue.contacts_by_id = read
     world.jump(seconds=61)

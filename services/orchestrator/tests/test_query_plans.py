@@ -48,7 +48,7 @@ async def test_hot_statements_use_their_indexes(world: Any) -> None:
         "triggers_by_id": ([ID], []),
         "executions_of": ([ID],),
         "cohort_pages": ([ID], [0]),
-        "published_commands_of": ([ID],),
+        "commands_without_stage": ([ID],),
         "unpublished_pages": ([ID], 0, 4),
         "lease_stages": (now - timedelta(hours=3), "bulk", False, 64, 32, ID, now),
         "hold_leases": ([ID], [2], ID),
@@ -57,7 +57,7 @@ async def test_hot_statements_use_their_indexes(world: Any) -> None:
         "due_commands": (now - timedelta(hours=3), 100),
         "commands_sent": ([ID], [0], [0], [1], [now]),
         "next_command_due": (),
-        "oldest_work": (),
+        "oldest_work": (now, 64),
         "resting_commands_come_now": (ID, now),
         "stages_go_on": (ID,),
     }

@@ -61,7 +61,7 @@ async def test_a_repeated_trigger_yields_the_same_commands(world: Any) -> None:
     trigger = world.direct(recipients=ContactRecipients(external_ids=["c2", "c1", "c2", "nobody"]))
     await world.deliver(trigger)
     first = list(world.publisher.records)
-    world.publisher.records.clear()
+    world.forget()
     world.jump(seconds=30)
     await world.deliver(trigger)
     assert sorted(map(repr, world.publisher.records)) == sorted(map(repr, first))
@@ -87,7 +87,7 @@ async def test_an_answered_trigger_is_not_commanded_again(world: Any) -> None:
     trigger = world.direct()
     await world.deliver(trigger)
     await world.answer(world.commands()[0])
-    world.publisher.records.clear()
+    world.forget()
     await world.deliver(trigger)
     assert not world.commands()
     assert world.said(ExecutionCommanded)[0].total == 1
@@ -182,6 +182,20 @@ async def test_an_old_age_limit_travels_with_the_command(world: Any) -> None:
     first, second = world.commands()
     assert first.expires_at == world.clock.now() + timedelta(minutes=10)
     assert second.expires_at == wish
+
+
+async def test_values_that_are_too_large_to_travel_are_accounted_for(world: Any) -> None:
+    world.catalogue.add(250, attributes={"essay": "x" * 20_000})
+    template = world.catalogue.template("essay", Channel.SMS, references=["contact.attributes"])
+    content = TemplateContent(template_id=template.template_id, version=1, key="essay")
+    await world.deliver(world.broadcast(plan=DirectSend(channel=Channel.SMS, content=content)))
+    commands = await world.work()
+    assert all(len(item.value) < 2_000_000 for item in world.publisher.records)
+    assert {verdict for command in commands for verdict in command.jobs.verdict} == {
+        None,
+        FilterCode.TEMPLATE_MISSING_VARIABLE,
+    }
+    assert world.ledger(commands[0].execution_id)["open"] == 0
 
 
 async def test_a_record_that_is_no_trigger_is_poison(world: Any) -> None:

@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool], seconds: float = 40) -> None:
 
 
 class Worker:
-    """Answers commands of the triggers that it is interested in (none named: of all) as sent, and counts them.
+    """Answers commands of the triggers that it is interested in (None: of all) as sent, and counts them.
 
     One that `loses_some` says nothing to the first copy of every third page.
     """
@@ -94,7 +94,7 @@ class Worker:
         }
         self.loops: Loops = {name: consumer.run for name, consumer in self._consumers.items()}
         self.loses_some = False
-        self.interest: set[UUID] = set()
+        self.interest: set[UUID] | None = None
 
     @property
     def ready(self) -> bool:
@@ -110,7 +110,7 @@ class Worker:
         answers = []
         for record in records:
             command = record.decode(JobsCommanded)
-            if self.interest and command.trigger_id not in self.interest:
+            if self.interest is not None and command.trigger_id not in self.interest:
                 continue
             name = (command.execution_id, command.page, command.round)
             self.seen[name] += 1
@@ -124,7 +124,9 @@ class Worker:
     async def _count(self, records: Sequence[Record]) -> None:
         for record in records:
             message = decode_execution(record.value)
-            if isinstance(message, ExecutionCommanded) and (not self.interest or message.trigger_id in self.interest):
+            if isinstance(message, ExecutionCommanded) and (
+                self.interest is None or message.trigger_id in self.interest
+            ):
                 self.totals[message.execution_id] = message
 
 
@@ -217,6 +219,7 @@ async def test_codes_are_commanded_over_a_real_broker_and_a_real_catalog(
         service = await build(settings, resources, clock)
         messaging = await resources.enter_async_context(KafkaMessaging(kafka_bootstrap, "test", clock))
         worker = Worker(messaging, f"workers-{uuid4()}")
+        worker.interest = set()
         await resources.enter_async_context(running(worker.loops))
         copy = await resources.enter_async_context(running(dict(service.loops)))
         await until(lambda: worker.ready)

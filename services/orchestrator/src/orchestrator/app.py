@@ -76,7 +76,7 @@ class Parts:
                 settings.poll_seconds,
             ),
             timers=CommandTimers(database, records, emitter, publisher, clock, deadlines, wake, settings.poll_seconds),
-            housekeeping=Housekeeping(database, clock, timedelta(days=settings.retention_days)),
+            housekeeping=Housekeeping(database, clock, settings.credit, timedelta(days=settings.retention_days)),
         )
 
     def consumers(self, settings: OrchestratorSettings, messaging: Messaging) -> dict[str, EventConsumer]:

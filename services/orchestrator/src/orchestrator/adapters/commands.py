@@ -71,9 +71,9 @@ async def open_commands(connection: Connection, commands: Sequence[Command | Wai
     )
 
 
-async def published_commands_of(connection: Connection, execution_ids: Collection[UUID]) -> list[Command]:
-    """Return the open commands of executions that have been published before."""
-    return [_command(row) for row in await connection.fetch(queries.published_commands_of, list(execution_ids))]
+async def commands_without_stage(connection: Connection, execution_ids: Collection[UUID]) -> list[Command]:
+    """Return the open first rounds of executions that were commanded when their trigger was taken up."""
+    return [_command(row) for row in await connection.fetch(queries.commands_without_stage, list(execution_ids))]
 
 
 async def unpublished_pages(

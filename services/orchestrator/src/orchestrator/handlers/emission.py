@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from orchestrator.adapters.outcomes import outcome_pages
@@ -25,9 +25,12 @@ from sluice_contracts.identifiers import PAGE_SIZE, page_key
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import Content, MissingTemplate, TemplateContent
 from sluice_contracts.topics import commands as commands_topic
-from sluice_contracts.vocabulary import Category
+from sluice_contracts.vocabulary import Category, FilterCode
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_storage.database import Connection
+
+_MAX_COMMAND_BYTES: Final = 1_900_000
+"""A little less than the broker takes in one record."""
 
 PageOfTrigger = tuple[UUID, int]
 """(trigger, page)."""
@@ -172,12 +175,37 @@ class Emitter:
                 ),
             ),
         )
-        return outbound(
-            commands_topic(plan.channel, accepted.lane), page_key(command.execution_id, command.page), message
-        )
+        topic, key = commands_topic(plan.channel, accepted.lane), page_key(command.execution_id, command.page)
+        record = outbound(topic, key, message)
+        return record if len(record.value) <= _MAX_COMMAND_BYTES else outbound(topic, key, _without_values(message))
 
     async def _paths(self, content: Content, variables: Mapping[str, Any]) -> list[str]:
         if isinstance(content, TemplateContent):
             template = await self._directory.template_version(content.template_id, content.version)
             return needed_paths(template.references if template else (), variables)
         return needed_paths(inline_references(content), variables)
+
+
+def _without_values(message: JobsCommanded) -> JobsCommanded:
+    """Return a command that is too large without what makes it large; its jobs are filtered, with a reason."""
+    jobs = message.jobs
+    lost = [verdict is None for verdict in jobs.verdict]
+    return message.model_copy(
+        update={
+            "variables": {},
+            "metadata": {},
+            "jobs": jobs.model_copy(
+                update={
+                    "fields": {},
+                    "verdict": [
+                        FilterCode.TEMPLATE_MISSING_VARIABLE if gone else verdict
+                        for gone, verdict in zip(lost, jobs.verdict, strict=True)
+                    ],
+                    "verdict_detail": [
+                        "The values for these messages are too large to be carried" if gone else detail
+                        for gone, detail in zip(lost, jobs.verdict_detail, strict=True)
+                    ],
+                }
+            ),
+        }
+    )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from orchestrator.adapters.commands import open_commands, published_commands_of
+from orchestrator.adapters.commands import commands_without_stage, open_commands
 from orchestrator.adapters.records import (
     NewTrigger,
     Records,
@@ -82,6 +82,11 @@ class Draft:
             and self.plan.stages[self.plan.first_stage][0].scheduled_for <= self.planned_at
         )
 
+    @property
+    def needs_no_stage(self) -> bool:
+        """Whether nothing is left to do for this trigger but to wait for answers."""
+        return self.plan is None or (self.starts_at_once and len(self.plan.stages) == 1)
+
 
 class Planner:
     """Whatever was recorded and not published is published again when the same trigger comes again."""
@@ -120,17 +125,18 @@ class Planner:
             outgoing += await self.say_again(repeated)
         await self._publisher.publish(outgoing)
         FAILPOINTS.reach("orchestrator.after_publish")
-        self._wake.signal()
+        if not all(draft.needs_no_stage for draft in drafts):
+            self._wake.signal()
 
     async def say_again(self, trigger_ids: set[UUID]) -> list[OutboundRecord]:
-        """Return everything that is known of triggers, and their open commands, for publishing once more."""
+        """Return what is known of triggers for publishing once more, with the commands that no stage looks after."""
         async with self._database.connection() as connection:
             triggers = await self._records.triggers(connection, trigger_ids)
             executions = await executions_of(connection, trigger_ids)
             started = {execution_id: trigger_id for trigger_id, of in executions.items() for execution_id in of}
             emissions = [
                 Emission(trigger, plan, executions[command.trigger_id][command.execution_id], command)
-                for command in await published_commands_of(connection, started)
+                for command in await commands_without_stage(connection, started)
                 if isinstance(trigger := triggers.get(command.trigger_id), RunningTrigger)
                 and (plan := execution_of(trigger.plan, command.execution_id)) is not None
             ]

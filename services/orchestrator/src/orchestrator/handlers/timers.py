@@ -76,9 +76,7 @@ class CommandTimers:
             if not commands:
                 return 0
             emissions = await self._emissions(connection, commands)
-            records: list[OutboundRecord] = []
-            for emission in emissions:
-                records += await self._built(connection, emission)
+            records = await self._records_of(connection, emissions)
             FAILPOINTS.reach("orchestrator.timers_locked")
             await self._publisher.publish(records)
             FAILPOINTS.reach("orchestrator.timers_published")
@@ -110,20 +108,23 @@ class CommandTimers:
             await drop_commands(connection, [(item.execution_id, item.page, item.round) for item in lost])
         return emissions
 
-    async def _built(self, connection: Connection, emission: Emission) -> list[OutboundRecord]:
+    async def _records_of(self, connection: Connection, emissions: Sequence[Emission]) -> list[OutboundRecord]:
+        """Build records; one command that cannot be built does not keep the others, and comes again at its deadline."""
         try:
-            return await self._emitter.records(connection, [emission])
+            return await self._emitter.records(connection, emissions)
         except Exception as error:
             if isinstance(error, TransientError) or is_transient(error):
                 raise
-            # One command that cannot be built must not keep the others; it comes again at its next deadline.
-            _log.exception(
-                "command.not_built",
-                execution_id=str(emission.command.execution_id),
-                page=emission.command.page,
-                round=emission.command.round,
-            )
-            return []
+            if len(emissions) == 1:
+                command = emissions[0].command
+                _log.exception(
+                    "command.not_built",
+                    execution_id=str(command.execution_id),
+                    page=command.page,
+                    round=command.round,
+                )
+                return []
+        return [record for emission in emissions for record in await self._records_of(connection, [emission])]
 
     async def _pause(self) -> float:
         async with self._database.connection() as connection:

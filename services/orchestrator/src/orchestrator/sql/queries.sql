@@ -57,9 +57,10 @@ FROM cohort_pages JOIN unnest($1::uuid[], $2::integer[]) AS wanted (trigger_id, 
 SELECT execution_id, page, standings, messages, engagements
 FROM outcomes JOIN unnest($1::uuid[], $2::integer[]) AS wanted (execution_id, page) USING (execution_id, page)
 
--- name: published_commands_of
+-- name: commands_without_stage
+-- Those that were published by whoever took the trigger up: nobody else would publish them again before their deadline.
 SELECT execution_id, page, round, epoch, trigger_id, step_order, seqs, attempts, credit, sends, opened_at, due_at
-FROM commands WHERE execution_id = ANY($1::uuid[]) AND sends > 0 ORDER BY execution_id, page, round
+FROM commands WHERE execution_id = ANY($1::uuid[]) AND round = 0 AND NOT credit AND sends > 0 ORDER BY execution_id, page
 
 -- name: unpublished_pages
 -- First rounds of the pages that a stage had commanded and not certainly published when its last owner left it.
@@ -252,8 +253,10 @@ UPDATE outcomes SET standings = $3, messages = $4, engagements = $5 WHERE execut
 SELECT trigger_id, asks_for_outcomes FROM triggers WHERE trigger_id = ANY($1::uuid[]) AND accepted IS NOT NULL
 
 -- name: oldest_work
+-- A stage is late from the moment at which it could have had its next turn: one that waits for credit is not.
 SELECT (SELECT min(opened_at) FROM commands WHERE due_at < 'infinity') AS opened_at,
-       (SELECT min(due_at) FROM stages WHERE due_at < 'infinity') AS stage_due_at,
+       (SELECT min(greatest(due_at, served_at, rest_until)) FROM stages
+        WHERE due_at <= $1 AND lease_until <= $1 AND (open < $2 OR ended)) AS stage_due_at,
        (SELECT min(due_at) FROM commands WHERE due_at < 'infinity') AS command_due_at
 
 -- name: forget_triggers
