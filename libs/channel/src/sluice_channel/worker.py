@@ -68,7 +68,9 @@ async def build_worker(
     Neither Postgres nor the broker has to be there yet: `/ready` says what is missing.
     """
     name = f"channel-{kind.channel}"
-    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, name, clock))
+    messaging = await resources.enter_async_context(
+        KafkaMessaging(settings.kafka, name, clock, session=settings.session_seconds)
+    )
     databases = await Databases.open(settings, resources, name, schema_of(kind))
     worker = Worker(settings, clock, kind, factories, messaging, databases)
     resources.push_async_callback(worker.accounts.close)

@@ -20,11 +20,14 @@ class ServiceSettings(BaseSettings):
 
     `secret_key` is the base64 of 32 random bytes, the same for every service of an installation. `callback_url` is
     where sandbox providers post their receipts; empty means `public_url`. An empty `otlp_endpoint` turns traces off.
+    `session_seconds` is how long a copy may be silent before the broker takes it for dead and gives its partitions to
+    others (by default a broker allows 6 at least): what was on its way through a copy that was killed waits that long.
     """
 
     model_config = SettingsConfigDict(env_prefix="SLUICE_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     kafka: str = "127.0.0.1:9092"
+    session_seconds: float = Field(default=20.0, ge=1)
     postgres: str = Field(default="postgresql://127.0.0.1:5432/sluice", repr=False)
     secret_key: SecretStr
     http_host: str = "127.0.0.1"

@@ -126,7 +126,9 @@ async def build(settings: OrchestratorSettings, resources: AsyncExitStack, clock
     box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
     catalog = Catalog(await _database(settings, resources, "catalog"), box, clock)
     database = await _database(settings, resources, SCHEMA)
-    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, NAME, clock))
+    messaging = await resources.enter_async_context(
+        KafkaMessaging(settings.kafka, NAME, clock, session=settings.session_seconds)
+    )
     parts = Parts.assemble(settings, database, catalog, messaging.publisher, clock)
     consumers = parts.consumers(settings, messaging)
 

@@ -45,7 +45,9 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     reading = await _database(settings, resources, SCHEMA, 8)
     writing = await _database(settings, resources, SCHEMA, settings.folders + 4)
     catalog = await _database(settings, resources, "catalog", 2)
-    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, NAME, clock))
+    messaging = await resources.enter_async_context(
+        KafkaMessaging(settings.kafka, NAME, clock, session=settings.session_seconds)
+    )
     box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
     snapshot = CatalogSnapshot(catalog, box)
     arrivals = Arrivals()

@@ -22,6 +22,7 @@ from sluice_messaging.records import Partition, Record
 from sluice_messaging.sources import AssignmentListener, Backlog
 from sluice_messaging.tasks import finished
 
+SESSION_SECONDS: Final = 20.0
 COMMIT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 _FULL_PAUSE_SECONDS: Final = 0.05
@@ -32,8 +33,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "fetch_max_wait_ms": 500,
     # With more than one assignor aiokafka sends several requests to join at once, and may never get in.
     "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
-    # A copy that was killed is missed after the session timeout; one heartbeat tells of a rebalance.
-    "session_timeout_ms": 20_000,
+    # One heartbeat tells of a rebalance.
     "heartbeat_interval_ms": 1_000,
     # Time for giving back what is in hand at a rebalance; less than the request timeout, because joining waits for it.
     "rebalance_timeout_ms": 30_000,
@@ -57,12 +57,18 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class KafkaSource:
-    """A `RecordSource` over one aiokafka consumer."""
+    """A `RecordSource` over one aiokafka consumer. A member that was killed is missed after `session` seconds."""
 
-    def __init__(self, bootstrap: str, client_id: str, topics: Iterable[str], group: str) -> None:
+    def __init__(
+        self, bootstrap: str, client_id: str, topics: Iterable[str], group: str, session: float = SESSION_SECONDS
+    ) -> None:
         self._topics = list(topics)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_list(bootstrap), client_id=client_id, group_id=group, **SETTINGS
+            bootstrap_servers=bootstrap_list(bootstrap),
+            client_id=client_id,
+            group_id=group,
+            session_timeout_ms=round(session * 1_000),
+            **SETTINGS,
         )
 
     async def open(self, listener: AssignmentListener) -> None:
