@@ -6,7 +6,7 @@ import asyncio
 import base64
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -243,24 +243,57 @@ class Bench:
         await self.execute("UPDATE waves SET lease = clock_timestamp() - interval '1 second' WHERE recorded_at IS NULL")
 
 
+@pytest.fixture(scope="session")
+def migrated_dsn(postgres_server: Any) -> Iterator[str]:
+    """The DSN of a database with every table, shared by the tests of a session: each empties it before it begins."""
+    name = f"channel_{uuid4().hex}"
+    postgres_server.execute(f"create database {name}")
+    dsn = postgres_server.database(name)
+
+    async def apply() -> None:
+        await migrate(dsn, "catalog", "sluice_catalog")
+        for channel in Channel:
+            await migrate(dsn, f"channel_{channel}", "sluice_channel")
+
+    asyncio.run(apply())
+    yield dsn
+    postgres_server.execute(f"drop database {name} with (force)")
+
+
+_EMPTY_EVERYTHING = """
+DO $$
+DECLARE each record;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR each IN
+        SELECT schemaname, tablename FROM pg_tables
+        WHERE (schemaname = 'catalog' OR schemaname LIKE 'channel\\_%')
+            AND tablename NOT IN ('schema_migrations', 'sandbox_playback')
+    LOOP
+        EXECUTE format('DELETE FROM %I.%I', each.schemaname, each.tablename);
+    END LOOP;
+    UPDATE channel_sms.sandbox_playback SET owner = NULL, lease = '-infinity';
+END $$
+"""
+
+
 @pytest.fixture
-async def bench(postgres_dsn: str) -> AsyncIterator[Bench]:
-    await migrate(postgres_dsn, "catalog", "sluice_catalog")
-    await migrate(postgres_dsn, "channel_sms", "sluice_channel")
+async def bench(migrated_dsn: str) -> AsyncIterator[Bench]:
     clock = ManualClock(NOW)
-    catalog = await Database.open(postgres_dsn, "catalog", application_name="test", max_size=2)
+    catalog = await Database.open(migrated_dsn, "catalog", application_name="test", max_size=2)
+    async with catalog.connection() as connection:
+        await connection.execute(_EMPTY_EVERYTHING)
     workspace, _ = await ensure_workspace(catalog, SecretBox(bytes(32)), "Ours", clock=clock)
     async with catalog.connection() as connection:
         account = await connection.fetchval(
-            "UPDATE provider_accounts SET provider = 'scripted' WHERE channel = 'sms' AND workspace_id = $1 RETURNING id",
+            "UPDATE provider_accounts SET provider = 'scripted' WHERE channel = 'sms' AND workspace_id = $1 "
+            "RETURNING id",
             workspace,
         )
-    own = await Database.open(postgres_dsn, "channel_sms", application_name="test", max_size=2)
-    settings = ChannelSettings(secret_key=base64.b64encode(SECRET).decode(), postgres=postgres_dsn)  # type: ignore[arg-type]
+    own = await Database.open(migrated_dsn, "channel_sms", application_name="test", max_size=2)
+    settings = ChannelSettings(secret_key=base64.b64encode(SECRET).decode(), postgres=migrated_dsn)  # type: ignore[arg-type]
     opened = [catalog, own]
-    yield Bench(
-        postgres_dsn, workspace, account, clock, MemoryBroker(), ScriptedProvider(), own, opened, settings
-    )
+    yield Bench(migrated_dsn, workspace, account, clock, MemoryBroker(), ScriptedProvider(), own, opened, settings)
     await asyncio.gather(*(database.close() for database in opened))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -16,7 +16,17 @@ from sluice_catalog.models import ProviderAccount
 from sluice_catalog.repository import Catalog
 from sluice_channel.costs import PriceList
 from sluice_channel.domain.circuit import Circuit
-from sluice_channel.provider import Limits, Outcome, Provider, ProviderFactory, RejectAccount, Retry
+from sluice_channel.provider import (
+    Accepted,
+    Limits,
+    Outcome,
+    Provider,
+    ProviderFactory,
+    RejectAccount,
+    RejectMessage,
+    RejectRecipient,
+    Retry,
+)
 from sluice_contracts.messages.content import Sender
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime import metrics
@@ -57,13 +67,22 @@ class ActiveAccount:
         until = max((self._pauses[key] for key in (None, sender) if key in self._pauses), default=None)
         return until if until is not None and until > now else None
 
-    def learn(self, outcome: Outcome, sender: str | None, now: datetime) -> timedelta | None:
-        """Take in what an outcome says about the account; return for how long all of it must pause, if so."""
+    def learn(self, outcomes: Sequence[Outcome], sender: str | None, now: datetime) -> timedelta | None:
+        """Take in what outcomes say about the account; return for how long all of it must pause, if so."""
+        pauses = [pause for outcome in outcomes if (pause := self._learn(outcome, sender, now)) is not None]
+        metrics.CIRCUIT_OPEN.labels(self.account.provider, str(self.account.id)).set(not self.circuit.is_closed)
+        return max(pauses, default=None)
+
+    def _learn(self, outcome: Outcome, sender: str | None, now: datetime) -> timedelta | None:
         match outcome:
+            case Accepted():
+                self.circuit.succeed()
             case RejectAccount(code, detail):
                 if self.circuit.is_closed:
-                    _log.error("account.refused", account=str(self.account.id), provider=self.account.provider,
-                               code=code, detail=detail)  # fmt: skip
+                    _log.error(
+                        "account.refused",
+                        account=str(self.account.id), provider=self.account.provider, code=code, detail=detail,
+                    )  # fmt: skip
                 self.circuit.refuse(now)
             case Retry(scope="account" | "sender" as scope, burns_attempt=False, after=after):
                 pause = _DEFAULT_PAUSE if after is None else timedelta(seconds=max(after, 0))
@@ -72,16 +91,11 @@ class ActiveAccount:
                 return pause if scope == "account" else None
             case Retry(scope="account" | "connection"):
                 self.circuit.fault(now)
-            case Retry():
-                pass
-            case _:
+            case RejectRecipient() | RejectMessage():
                 self.circuit.succeed()
-        self._show_circuit()
+            case _:
+                pass
         return None
-
-    def _show_circuit(self) -> None:
-        gauge = metrics.CIRCUIT_OPEN.labels(self.account.provider, str(self.account.id))
-        gauge.set(0 if self.circuit.is_closed else 1)
 
 
 class Accounts:

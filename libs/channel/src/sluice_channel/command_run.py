@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sluice_catalog.models import WorkspaceSettings
 from sluice_channel.allowances import Candidate, has_limits
+from sluice_channel.control import Stop
 from sluice_channel.domain import gates
 from sluice_channel.domain.gates import GATE_ORDER
 from sluice_channel.hand_over import HandOver
@@ -44,7 +45,7 @@ class _ClaimConflictError(Exception):
 class _Wave:
     number: int
     jobs: list[PlannedJob]
-    stop: str | None
+    stop: Stop | None
     doubtful: Sequence[int] = ()
 
     @property
@@ -86,7 +87,7 @@ class CommandRun:
     async def _page(self) -> PageFacts:
         command, tools = self._command, self._tools
         account = await tools.accounts.choose(command.workspace_id, command.sender)
-        addresses = {address for address in command.jobs.address if address}
+        addresses = {address for address in command.jobs.address if address and tools.kind.is_address(address)}
         suppressions = await tools.catalog.suppressions_among(command.workspace_id, command.channel, addresses)
         renderer = await tools.renderer.page(command)
         # A hand-over of an earlier round whose answer was lost may have been proven by a receipt since.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -50,6 +51,7 @@ class JobReport:
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(JobReport))
+_row: Final = attrgetter(*_COLUMNS)
 
 
 def to_milliseconds(moment: datetime) -> int:
@@ -60,14 +62,12 @@ def to_milliseconds(moment: datetime) -> int:
 def pack(reports: Sequence[JobReport]) -> bytes:
     """Return `reports` as JSON columns; one that is the same in every row is written once, one of None never."""
     columns: dict[str, Any] = {}
-    for name in _COLUMNS:
-        values = [getattr(report, name) for report in reports]
-        first = values[0] if values else None
-        if all(value == first for value in values):
-            if first is not None:
-                columns[name] = first
-        else:
+    for name, values in zip(_COLUMNS, zip(*map(_row, reports), strict=True), strict=True):
+        first = values[0]
+        if values.count(first) < len(values):
             columns[name] = values
+        elif first is not None:
+            columns[name] = first
     return orjson.dumps([len(reports), columns])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,10 +124,9 @@ class Sender:
                 return [withheld] * len(batch)
             outcomes = await self._call(active, batch)
         now = self._clock.now()
-        pause: timedelta | None = None
-        for message, outcome in zip(batch, outcomes, strict=True):
-            metrics.SENDS.labels(active.account.provider, _OUTCOMES[type(outcome)]).inc()
-            pause = active.learn(outcome, message.sender, now) or pause
+        for kind, count in Counter(map(type, outcomes)).items():
+            metrics.SENDS.labels(active.account.provider, _OUTCOMES[kind]).inc(count)
+        pause = active.learn(outcomes, batch[0].sender, now)
         if pause is not None and active.rate_per_second is not None:
             await pause_everybody(pause)
         return list(outcomes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sluice_catalog.repository import Catalog
 from sluice_channel.accounts import Accounts
 from sluice_channel.allowances import Allowances
+from sluice_channel.channels import ChannelKind
 from sluice_channel.control import Controls
 from sluice_channel.conversations import Conversations
 from sluice_channel.domain.outcomes import Draw
@@ -23,6 +24,7 @@ from sluice_storage.database import Database
 class Tools:
     """`lease_seconds` is how long a claim is good before others may take it for cut off."""
 
+    kind: ChannelKind
     database: Database
     catalog: Catalog
     accounts: Accounts

@@ -123,7 +123,7 @@ class Worker:
         self._settings = settings
         self._kind = kind
         self._databases = databases
-        self._messaging = messaging
+        self.messaging = messaging
         self.catalog = Catalog(databases.catalog, SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS)), clock)
         self.playback = Playback(
             channel,
@@ -141,6 +141,7 @@ class Worker:
         self.controls = Controls()
         conversations = Conversations(databases.receipts)
         self.tools = Tools(
+            kind=kind,
             database=databases.own,
             catalog=self.catalog,
             accounts=self.accounts,
@@ -214,7 +215,7 @@ class Worker:
 
     def _command_consumer(self, lane: Lane, concurrency: int) -> EventConsumer:
         channel = self._kind.channel
-        return self._messaging.keyed_consumer(
+        return self.messaging.keyed_consumer(
             [topics.commands(channel, lane)],
             f"channel-{channel}-{lane}",
             self.commands.handle,

@@ -56,6 +56,8 @@ class Circuit:
 
     def succeed(self) -> None:
         """Note that the provider took, or refused for good, a message: the account works."""
+        if self._due is None and not self._faults:
+            return
         self._due = None
         self._probe_until = None
         self._faults = 0

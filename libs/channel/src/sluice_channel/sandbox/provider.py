@@ -99,7 +99,7 @@ class SandboxProvider:
 
     async def _keep(self, messages: Sequence[OutboundMessage], accepted: Sequence[bool]) -> None:
         call_id = uuid4()
-        columns = list(zip(*map(self._row, messages, accepted), strict=True))
+        rows = list(map(self._row, messages, accepted))
         now = self._clock.now()
         first_try = True
 
@@ -111,21 +111,28 @@ class SandboxProvider:
                 ):
                     return
                 first_try = False
-                await connection.execute(
-                    _sql.keep, call_id, self._account.workspace_id, self._account.id, now, *columns
-                )
+                await connection.execute(_sql.keep, call_id, self._account.workspace_id, self._account.id, now, rows)
 
         await surely(keep)
 
-    def _row(self, message: OutboundMessage, accepted: bool) -> tuple[Any, ...]:
+    def _row(self, message: OutboundMessage, accepted: bool) -> dict[str, Any]:
         subject, text, html, headers = _parts(message.content)
         sender = message.sender or self._account.config.get("from")
         if isinstance(message.content, EmailMessage):
             sender = message.content.from_email or self._account.config.get("from_email") or sender
-        return (
-            UUID(message.trigger_id), message.job_id, message.reference, message.attempt, accepted, message.address,
-            sender, subject, text, html, headers,
-        )  # fmt: skip
+        return {
+            "trigger_id": message.trigger_id,
+            "job_id": message.job_id,
+            "reference": message.reference,
+            "attempt": message.attempt,
+            "accepted": accepted,
+            "address": message.address,
+            "sender": sender,
+            "subject": _storable(subject),
+            "text": _storable(text),
+            "html": _storable(html),
+            "headers": headers,
+        }
 
 
 def _parts(content: RenderedMessage) -> tuple[str | None, str | None, str | None, Any]:
@@ -134,6 +141,11 @@ def _parts(content: RenderedMessage) -> tuple[str | None, str | None, str | None
     if isinstance(content, EmailMessage):
         return content.subject, content.text, content.html, dict(content.headers)
     return None, content.preview, None, None
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds any character but NUL."""
+    return text if text is None or "\x00" not in text else text.replace("\x00", "\ufffd")
 
 
 def _outcome(behaviour: Behaviour, refused: bool, identifier: str) -> Outcome:
