@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 from aiohttp import web
+from pydantic import BaseModel
 
 from sluice_contracts.identifiers import execution_id_for
 from sluice_contracts.messages.content import InlineSms
@@ -33,10 +35,10 @@ from sluice_contracts.messages.trigger import (
     WorkflowStart,
     decode_trigger,
 )
-from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState
+from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState, WorkflowType
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord, Record, outbound
-from sluice_runtime.api import Principal, add_operations
+from sluice_runtime.api import Operation, Principal, add_operations, openapi_document
 from sluice_runtime.clock import ManualClock
 from sluice_runtime.http import application, served
 from sluice_runtime.problems import Problem
@@ -93,6 +95,7 @@ class Doors:
 
     base: str
     session: aiohttp.ClientSession
+    declared: Sequence[Operation]
     projector: Projector
     publisher: Publisher
 
@@ -100,9 +103,21 @@ class Doors:
         headers = {"X-API-Key": key} | options.pop("headers", {})
         async with self.session.request(method, self.base + path, headers=headers, **options) as response:
             is_json = "json" in response.content_type
-            return Answer(
-                response.status, response.headers, await response.json(content_type=None) if is_json else None
-            )
+            body = await response.json(content_type=None) if is_json else None
+            if response.status < 300:
+                self._model(path, method, response.status).model_validate(body)
+            return Answer(response.status, response.headers, body)
+
+    def _model(self, path: str, method: str, status: int) -> type[BaseModel]:
+        """The shape that the OpenAPI document promises for an answer: whatever is answered must have it."""
+        place = path.partition("?")[0]
+        for operation in self.declared:
+            pattern = re.sub(r"\{\w+\}", "[^/]+", operation.path)
+            if operation.method == method and re.fullmatch(pattern, place):
+                model = operation.answers[status]
+                assert model is not None
+                return model
+        raise AssertionError(f"{method} {path} is declared nowhere")
 
     async def get(self, path: str, key: str = "full", **options: Any) -> Any:
         answer = await self.call(path, key, **options)
@@ -135,11 +150,10 @@ async def doors(database: Database, projection: Projection) -> AsyncIterator[Doo
     arrivals, publisher = Arrivals(patience=PATIENCE), Publisher()
     app = application(translate=unavailable)
     clock = ManualClock(START)
-    add_operations(
-        app, operations(StatusStore(database), SandboxStore(database), arrivals, publisher, clock), authenticate
-    )
+    declared = operations(StatusStore(database), SandboxStore(database), arrivals, publisher, clock)
+    add_operations(app, declared, authenticate)
     async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
-        yield Doors(f"http://127.0.0.1:{port}", session, Projector(projection, arrivals.announce), publisher)
+        yield Doors(f"http://127.0.0.1:{port}", session, declared, Projector(projection, arrivals.announce), publisher)
 
 
 def accepted(trigger: UUID, workspace: UUID = OURS, **values: Any) -> TriggerAccepted:
@@ -573,3 +587,49 @@ async def test_the_sandbox_shows_what_each_channel_got_the_newest_first(
     (message,) = (await doors.get("/api/v1/sandbox/messages?channel=email&to=P1@sandbox.test"))["messages"]
     assert message["text"] == "Hi"
     assert (await doors.get(f"/api/v1/sandbox/messages?trigger_id={uuid4()}"))["messages"] == []
+
+
+async def test_the_openapi_document_knows_every_operation(doors: Doors) -> None:
+    document = openapi_document(doors.declared, title="Sluice", version="1")
+    assert len(document["paths"]) == 17
+    assert {"TriggerBody", "DirectBody", "WorkflowBody", "JobPage"} <= document["components"]["schemas"].keys()
+
+
+async def test_a_workflows_bodies_have_their_declared_shapes(doors: Doors) -> None:
+    """The steps of a run of which one has started, and the ledger of both."""
+    trigger, plan = uuid4(), WorkflowStart(workflow_id=uuid4(), version=1, name="Welcome")
+    executions = [
+        PlannedExecution(
+            execution_id=execution_id_for(trigger, order, channel),
+            step_id=f"step-{order}",
+            step_order=order,
+            step_name=f"Step {order}",
+            channel=channel,
+            delay_minutes=(order - 1) * 1440,
+            scheduled_for=START + timedelta(days=order - 1),
+        )
+        for order, channel in ((1, Channel.SMS), (2, Channel.EMAIL))
+    ]
+    about: dict[str, Any] = {"trigger_id": trigger, "workspace_id": OURS}
+    await doors.tell(
+        accepted(trigger, plan=plan),
+        TriggerPlanned(
+            **about,
+            planned_at=START,
+            starts_at=START,
+            flow_type=FlowType.WORKFLOW,
+            workflow_type=WorkflowType.STEPS,
+            workflow_id=plan.workflow_id,
+            workflow_name=plan.name,
+            workflow_execution_id=uuid4(),
+            executions=executions,
+        ),
+        *planned(trigger, 2)[1:],
+        reported(trigger, [sent(0), failed(1)]),
+    )
+    body = await doors.get(f"/api/v1/triggers/{trigger}/workflow")
+    assert [step["status"] for step in body["steps"]] == ["completed", "scheduled"]
+    assert body["steps"][1]["scheduled_for"] == "2026-01-02T00:00:00.000Z"
+    ledger = await doors.get(f"/api/v1/triggers/{trigger}/ledger")
+    assert (ledger["total"], ledger["sent"], ledger["failed"], ledger["open"], ledger["unaccounted"]) == (2, 1, 1, 0, 0)
+    assert ledger["executions"][0]["failure_reasons"][0]["code"] == "retries_exhausted"

@@ -73,7 +73,7 @@ async def test_what_the_topics_say_is_read_over_http_and_a_stop_is_clean(status_
     settings = StatusSettings(
         kafka=kafka_bootstrap,
         postgres=status_dsn,
-        secret_key=base64.b64encode(SECRET).decode(),  # type: ignore[arg-type]
+        secret_key=base64.b64encode(SECRET).decode(),
         http_port=free_port(),
     )
     stop = asyncio.Event()

@@ -5,6 +5,7 @@ Each is a request to the orchestrator, appended to `triggers.priority`; what com
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from sluice_runtime.http import json_response
 from sluice_runtime.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview
+from status_api.domain.presentation.models import ActionAccepted
 from status_api.domain.retrying import whole_pages
 from status_api.domain.rows import ExecutionRow
 from status_api.handlers.answers import path_id
@@ -31,6 +33,7 @@ WRITE_SCOPE: Final = "events:write"
 PORTION: Final = 2_000
 """Positions of failed jobs that are held at once."""
 
+Handler = Callable[[Call], Awaitable[web.Response]]
 Action = Literal["cancel", "pause", "resume"]
 
 _SUMMARIES: Final[dict[Action, str]] = {
@@ -52,14 +55,14 @@ class TriggerActions:
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
         at, tag = "/api/v1/triggers/{trigger_id}", "Triggers"
+        handlers: dict[str, tuple[str, Handler]] = {
+            **{action: (summary, partial(self.act, action)) for action, summary in _SUMMARIES.items()},
+            "retry": ("Try failed jobs again", self.retry),
+        }
+        answers = {202: ActionAccepted}
         return [
-            *(
-                Operation(
-                    "POST", f"{at}/{action}", f"{action}_trigger", summary, tag, partial(self.act, action), WRITE_SCOPE
-                )
-                for action, summary in _SUMMARIES.items()
-            ),
-            Operation("POST", f"{at}/retry", "retry_trigger", "Try failed jobs again", tag, self.retry, WRITE_SCOPE),
+            Operation("POST", f"{at}/{name}", f"{name}_trigger", summary, tag, handler, WRITE_SCOPE, answers=answers)
+            for name, (summary, handler) in handlers.items()
         ]
 
     async def act(self, action: Action, call: Call) -> web.Response:

@@ -14,7 +14,9 @@ from sluice_runtime.problems import not_found
 from status_api.adapters.status_store import ExecutionVersion, StatusStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
 from status_api.domain.presentation.direct import present_execution
+from status_api.domain.presentation.job_models import JobPage
 from status_api.domain.presentation.jobs import present_job
+from status_api.domain.presentation.models import ExecutionDetails
 from status_api.domain.presentation.parts import SEGMENT_OF_PATH
 from status_api.handlers.answers import (
     bad_cursor,
@@ -47,9 +49,26 @@ class ExecutionReads:
             name, tag = f"{channel}_execution", "Executions"
             one, jobs = partial(self.execution, channel), partial(self.jobs, channel)
             operations += [
-                Operation("GET", at, name, f"An execution on {channel}", tag, one, STATUS_SCOPE),
                 Operation(
-                    "GET", f"{at}/jobs", f"{name}_jobs", "Its jobs, in order", tag, jobs, STATUS_SCOPE, query=JobsQuery
+                    "GET",
+                    at,
+                    name,
+                    f"An execution on {channel}",
+                    tag,
+                    one,
+                    STATUS_SCOPE,
+                    answers={200: ExecutionDetails, 304: None},
+                ),
+                Operation(
+                    "GET",
+                    f"{at}/jobs",
+                    f"{name}_jobs",
+                    "Its jobs, in order",
+                    tag,
+                    jobs,
+                    STATUS_SCOPE,
+                    query=JobsQuery,
+                    answers={200: JobPage, 304: None},
                 ),
             ]
         return operations

@@ -19,7 +19,7 @@ _YEARS: Final = range(1970, 9999)
 class Page(BaseModel):
     """Which page of a list."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST)
     cursor: str | None = Field(default=None, max_length=1024)

@@ -11,6 +11,7 @@ from sluice_contracts.vocabulary import Channel
 from sluice_runtime.api import Call, Operation
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
+from status_api.domain.presentation.job_models import SandboxPage
 from status_api.domain.presentation.sandbox import SandboxMessage, present_sandbox_message
 from status_api.handlers.answers import bad_cursor, tagged_by_content
 from status_api.handlers.queries import SandboxQuery
@@ -38,6 +39,7 @@ class SandboxReads:
                 self.page,
                 STATUS_SCOPE,
                 query=SandboxQuery,
+                answers={200: SandboxPage, 304: None},
             )
         ]
 

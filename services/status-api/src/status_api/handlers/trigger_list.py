@@ -14,6 +14,7 @@ from sluice_runtime.api import Call, Operation
 from status_api.adapters.status_store import StatusStore, TriggerFilter, TriggerPlace
 from status_api.domain.overview import Overview, overview
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
+from status_api.domain.presentation.models import TriggerPage
 from status_api.domain.presentation.trigger import present_trigger
 from status_api.handlers.answers import bad_cursor, tagged_by_content
 from status_api.handlers.queries import MOST, TriggersQuery
@@ -43,6 +44,7 @@ class TriggerList:
                 self.page,
                 STATUS_SCOPE,
                 query=TriggersQuery,
+                answers={200: TriggerPage, 304: None},
             )
         ]
 

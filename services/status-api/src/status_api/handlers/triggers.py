@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -14,15 +15,16 @@ from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview, overview
 from status_api.domain.presentation.contact import present_contact
 from status_api.domain.presentation.direct import present_direct
+from status_api.domain.presentation.job_models import ContactBody
 from status_api.domain.presentation.ledger import present_ledger
+from status_api.domain.presentation.models import Body, DirectBody, LedgerBody, TriggerBody, WorkflowBody
 from status_api.domain.presentation.trigger import details_endpoint, present_trigger
 from status_api.domain.presentation.workflow import present_workflow
 from status_api.domain.rows import ReasonRow
 from status_api.handlers.answers import is_known, path_id, sees_addresses, tagged, unchanged, version_tag
 from status_api.handlers.arrivals import Arrivals
 
-STATUS_SCOPE = "status:read"
-_TAG = "Triggers"
+STATUS_SCOPE: Final = "status:read"
 
 
 class TriggerReads:
@@ -36,20 +38,12 @@ class TriggerReads:
         """Return the operations for `add_operations`."""
         at = "/api/v1/triggers/{trigger_id}"
         return [
-            Operation("GET", at, "trigger", "A trigger in brief", _TAG, self.basic, STATUS_SCOPE),
-            Operation("GET", f"{at}/direct", "trigger_direct", "A direct send", _TAG, self.direct, STATUS_SCOPE),
-            Operation(
-                "GET", f"{at}/workflow", "trigger_workflow", "A workflow's run", _TAG, self.workflow, STATUS_SCOPE
-            ),
-            Operation("GET", f"{at}/ledger", "trigger_ledger", "Every job's bucket", _TAG, self.ledger, STATUS_SCOPE),
-            Operation(
-                "GET",
-                f"{at}/contacts/{{external_id}}",
-                "trigger_contact",
-                "One contact's timeline",
-                _TAG,
-                self.contact,
-                STATUS_SCOPE,
+            _read(at, "trigger", "A trigger in brief", self.basic, TriggerBody),
+            _read(f"{at}/direct", "trigger_direct", "A direct send", self.direct, DirectBody),
+            _read(f"{at}/workflow", "trigger_workflow", "A workflow's run", self.workflow, WorkflowBody),
+            _read(f"{at}/ledger", "trigger_ledger", "Every job's bucket", self.ledger, LedgerBody),
+            _read(
+                f"{at}/contacts/{{external_id}}", "trigger_contact", "A contact's timeline", self.contact, ContactBody
             ),
         ]
 
@@ -126,6 +120,13 @@ class TriggerReads:
     def _answer(call: Call, found: Overview, body: dict[str, Any]) -> web.Response:
         # The version was read before the counters: what they show may be newer than the tag, and never older.
         return tagged(body, version_tag(call, found.trigger.version))
+
+
+def _read(
+    path: str, name: str, summary: str, handler: Callable[[Call], Awaitable[web.Response]], body: type[Body]
+) -> Operation:
+    answers = {200: body, 304: None}
+    return Operation("GET", path, name, summary, "Triggers", handler, STATUS_SCOPE, answers=answers)
 
 
 async def load_overview(store: StatusStore, workspace_id: UUID, trigger_id: UUID) -> Overview:
