@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.addresses import Phone, normalise_email, normalise_phone
@@ -57,6 +57,7 @@ def test_an_email_address_is_lower_cased_or_refused(text: str, expected: str | N
     assert normalise_email(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_readers_and_what_they_return_is_stable(text: str) -> None:
     email = normalise_email(text)

@@ -6,7 +6,7 @@ import threading
 from time import process_time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.conditions import CONTACT_ONLY, ConditionError, ConditionProblem, compile_condition
@@ -105,6 +105,7 @@ def test_one_condition_serves_many_threads() -> None:
     assert wrong == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_compiles_or_is_refused(source: str) -> None:
     try:

@@ -6,7 +6,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.templating import (
@@ -168,6 +168,7 @@ def outcome(template: CompiledTemplate, given_values: dict[str, Any]) -> str:
         return f"{type(problem).__name__}: {problem}"
 
 
+@settings(deadline=None)
 @given(source=sources, given_values=st.dictionaries(names, values, max_size=5), escape_html=st.booleans())
 def test_the_fast_path_renders_as_the_engine_does(source: str, given_values: dict[str, Any], escape_html: bool) -> None:
     fast = parse(source, escape_html=escape_html)
@@ -189,6 +190,7 @@ calls = st.sampled_from(sorted(ALLOWED)).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(chain=st.lists(calls, min_size=1, max_size=4).map("".join))
 def test_no_chain_of_filters_lets_markup_of_a_value_through(chain: str) -> None:
     hostile = "<script>alert(1)</script>"
@@ -200,6 +202,7 @@ def test_no_chain_of_filters_lets_markup_of_a_value_through(chain: str) -> None:
     assert "<script" not in text.lower()
 
 
+@settings(deadline=None)
 @given(source=st.text(st.sampled_from("{}%| .'\"ab1-\n[]():,=<") | st.characters(), max_size=60))
 def test_any_text_either_parses_or_is_a_syntax_problem(source: str) -> None:
     try:

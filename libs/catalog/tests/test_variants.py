@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.models import ApprovalStatus, TemplateVariant, TemplateVersion
@@ -89,6 +89,7 @@ def fits(one: TemplateVariant, country: str | None, locale: str | None) -> bool:
     return by_country and by_locale
 
 
+@settings(deadline=None)
 @given(variants=variants_strategy, country=countries, locale=locales, order=st.randoms())
 def test_the_choice_fits_is_approved_and_does_not_depend_on_the_order(
     variants: list[TemplateVariant], country: str | None, locale: str | None, order: object

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -11,37 +10,33 @@ from uuid import UUID
 import asyncpg
 
 from sluice_catalog import rows
-from sluice_catalog.definitions.contact import ContactFields, NewContact, merged, normalised, unborn
+from sluice_catalog.definitions.bulk import Bulk, StoredContact, Upserted
+from sluice_catalog.definitions.contact import ContactFields, NewContact, merged, normalised
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
 from sluice_catalog.definitions.shelf import as_id
 from sluice_catalog.models import Contact
 from sluice_catalog.rows import Row
-from sluice_contracts.identifiers import new_id
 from sluice_runtime.clock import Clock
 from sluice_storage import statements
 from sluice_storage.database import Connection, Database, encode_json
 
 _NOUN: Final = "contact"
 _BEFORE_ALL: Final = UUID(int=0)
+_ATTEMPTS: Final = 20
+_PLAIN_COLUMNS: Final = (
+    "id",
+    "external_id",
+    "status",
+    "email",
+    "phone_number",
+    "country",
+    "locale",
+    "timezone",
+    "name",
+    "first_name",
+    "last_name",
+)
 _statements = statements.load("sluice_catalog", "contacts.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredContact:
-    """A contact with its revision."""
-
-    contact: Contact
-    revision: int
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Upserted:
-    """One contact that was written. `created` says that it was not there before."""
-
-    stored: StoredContact
-    created: bool
 
 
 class Contacts:
@@ -56,34 +51,12 @@ class Contacts:
 
         One that is invalid fails alone. Where an external id comes twice, the later is merged into the earlier.
         """
-        now = self._clock.now()
-        results: list[Upserted | InvalidDefinition | None] = [None] * len(given)
-        async with self._database.transaction() as connection:
-            country = await connection.fetchval(_statements.default_country, workspace_id)
-            external_ids = sorted({item.external_id for item in given})
-            known = {
-                row["external_id"]: rows.contact(row)
-                for row in await connection.fetch(_statements.lock_by_external_id, workspace_id, external_ids)
-            }
-            changed: dict[str, Contact] = {}
-            first: dict[str, int] = {}
-            for place, item in enumerate(given):
-                external_id = item.external_id
-                before = changed.get(external_id) or known.get(external_id)
-                before = before or unborn(new_id(now.timestamp()), workspace_id, external_id)
-                try:
-                    changed[external_id] = merged(before, normalised(item, country))
-                except InvalidDefinition as problem:
-                    results[place] = problem
-                else:
-                    first.setdefault(external_id, place)
-            saved = await self._save(connection, workspace_id, list(changed.values()), now)
-        for place, item in enumerate(given):
-            if results[place] is None:
-                upserted = saved[item.external_id]
-                created = upserted.created and first[item.external_id] == place
-                results[place] = replace(upserted, created=created)
-        return [result for result in results if result is not None]
+        bulk = Bulk(workspace_id, given)
+        for _ in range(_ATTEMPTS):
+            await self._attempt(bulk)
+            if not bulk.open:
+                break
+        return bulk.results()
 
     async def get(self, workspace_id: UUID, reference: str, *, external: bool = False) -> StoredContact:
         """Return the contact that a workspace knows by our id or (with `external`: only) by its own.
@@ -130,7 +103,7 @@ class Contacts:
             current = await self._checked(connection, workspace_id, reference, revision, external=external)
             if external_id is not None and external_id != current.contact.external_id:
                 await self._rename(connection, current.contact, external_id)
-            return await self._save_one(connection, merged(current.contact, given))
+            return await self._save_one(connection, merged(current.contact, given), current.revision)
 
     async def rework(
         self,
@@ -147,7 +120,7 @@ class Contacts:
         """
         async with self._database.transaction() as connection:
             current = await self._checked(connection, workspace_id, reference, revision, external=external)
-            return await self._save_one(connection, rework(current.contact))
+            return await self._save_one(connection, rework(current.contact), current.revision)
 
     async def delete(
         self,
@@ -196,16 +169,26 @@ class Contacts:
         except asyncpg.UniqueViolationError as error:
             raise TakenKey(_NOUN, "external_id") from error
 
-    async def _save_one(self, connection: Connection, contact: Contact) -> StoredContact:
-        saved = await self._save(connection, contact.workspace_id, [contact], self._clock.now())
+    async def _save_one(self, connection: Connection, contact: Contact, revision: int) -> StoredContact:
+        saved = await self._save(connection, contact.workspace_id, [(contact, revision)], self._clock.now())
         return saved[contact.external_id].stored
 
+    async def _attempt(self, bulk: Bulk) -> None:
+        """Read, merge, and write what has not changed in between; what has stays open for another attempt."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            country = await connection.fetchval(_statements.default_country, bulk.workspace_id)
+            known = await connection.fetch(_statements.by_external_id, bulk.workspace_id, sorted(bulk.open))
+            changed = bulk.merge({row["external_id"]: _stored(row) for row in known}, country, now)
+            bulk.take(await self._save(connection, bulk.workspace_id, changed, now))
+
     async def _save(
-        self, connection: Connection, workspace_id: UUID, contacts: Sequence[Contact], now: datetime
+        self, connection: Connection, workspace_id: UUID, contacts: Sequence[tuple[Contact, int]], now: datetime
     ) -> Mapping[str, Upserted]:
-        ordered = sorted(contacts, key=lambda contact: contact.external_id)
-        if not ordered:
+        """Write contacts whose revision still is the one that comes with each; return those, by external id."""
+        if not contacts:
             return {}
+        ordered = sorted(contacts, key=lambda one: one[0].external_id)
         found = await connection.fetch(_statements.save, workspace_id, now, *_save_columns(ordered))
         await self._index_tags(
             connection, workspace_id, [(row["id"], row["tags"], row["former_tags"] or ()) for row in found]
@@ -224,23 +207,12 @@ class Contacts:
                 await connection.execute(statement, workspace_id, tags, ids)
 
 
-def _save_columns(contacts: Sequence[Contact]) -> list[list[Any]]:
-    plain = (
-        "id",
-        "external_id",
-        "status",
-        "email",
-        "phone_number",
-        "country",
-        "locale",
-        "timezone",
-        "name",
-        "first_name",
-        "last_name",
-    )
+def _save_columns(contacts: Sequence[tuple[Contact, int]]) -> list[list[Any]]:
+    json = ("tags", "attributes", "opt_outs")
     return [
-        *([getattr(contact, name) for contact in contacts] for name in plain),
-        *([encode_json(getattr(contact, name)) for contact in contacts] for name in ("tags", "attributes", "opt_outs")),
+        *([getattr(contact, name) for contact, _ in contacts] for name in _PLAIN_COLUMNS),
+        *([encode_json(getattr(contact, name)) for contact, _ in contacts] for name in json),
+        [revision for _, revision in contacts],
     ]
 
 

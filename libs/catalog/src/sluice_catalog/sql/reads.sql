@@ -42,11 +42,13 @@ ORDER BY id
 LIMIT $3
 
 -- name: page_of_tags
+-- Both sides are bounded from below, so that neither way of joining starts at the first contact.
 SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c.country, c.locale, c.timezone, c.name,
        c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
 FROM catalog.contact_tags t
 JOIN catalog.contacts c ON c.workspace_id = t.workspace_id AND c.id = t.contact_id
-WHERE t.workspace_id = $1 AND t.contact_id > $2 AND t.tag = $4 AND c.tags @> $5::text[] AND c.status = 'active'
+WHERE t.workspace_id = $1 AND t.contact_id > $2 AND c.id > $2 AND t.tag = $4 AND c.tags @> $5::text[]
+  AND c.status = 'active'
 ORDER BY t.contact_id
 LIMIT $3
 
@@ -55,7 +57,7 @@ SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c
        c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
 FROM catalog.list_members m
 JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
-WHERE m.list_id = $4 AND m.contact_id > $2 AND c.status = 'active'
+WHERE m.list_id = $4 AND m.contact_id > $2 AND c.id > $2 AND c.status = 'active'
 ORDER BY m.contact_id
 LIMIT $3
 

@@ -22,8 +22,9 @@ from ingest.definitions.answers import (
 from ingest.definitions.resource import Record
 from sluice_catalog.addresses import normalise_email, normalise_phone
 from sluice_catalog.api_keys import DEFINITIONS_WRITE
+from sluice_catalog.definitions.bulk import StoredContact
 from sluice_catalog.definitions.contact import EVERYTHING, MOST_TAGS, ContactChange, NewContact, OptOuts, Tags
-from sluice_catalog.definitions.contacts import Contacts, StoredContact
+from sluice_catalog.definitions.contacts import Contacts
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.models import Contact
