@@ -71,6 +71,18 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "oldest_unfinished": (WRITES.oldest_unfinished, ()),
 }
 
+INDEXES = {
+    "trigger_page": "triggers_by_time",
+    "executions": "executions_by_trigger",
+    "reasons": "unsent_by_reason",
+    "jobs_of_person": "jobs_by_person",
+    "unsent_jobs": "unsent_pkey",
+    "failed_positions": "unsent_pkey",
+    "due_pages": "receipt_deadlines_due",
+    "oldest_unfinished": "executions_unfinished",
+}
+"""The index that a statement was given; others would do, and read far more."""
+
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
@@ -91,6 +103,8 @@ async def test_no_hot_statement_reads_a_table_from_end_to_end(database: Database
             given = [_bound(argument, ids) for argument in arguments]
             text = await connection.fetchval(f"EXPLAIN ({kind}FORMAT JSON) {statement}", *given)
             (explained,) = json.loads(text) if isinstance(text, str) else text
+            used = {node.get("Index Name") for node in nodes(explained["Plan"])}
+            assert INDEXES.get(name) in used | {None}, (name, kind, used)
             read_whole = [node["Relation Name"] for node in nodes(explained["Plan"]) if node["Node Type"] == "Seq Scan"]
             assert not read_whole, (name, kind, read_whole)
 

@@ -118,8 +118,11 @@ def a_report(random: Random, seq: int) -> dict[str, Any]:
     elif kind < 0.85:
         one["message"] = random.choice(list(MessageState))
         one["code"] = random.choice([None, "30003"])
-    else:
+    elif kind < 0.92:
         one["engagement"] = random.choice(list(Engagement))
+    else:
+        column = random.choice(["cost_micros", "segments", "until"])
+        one[column] = random.randint(20_000, 30_000)
     return one
 
 
