@@ -10,7 +10,7 @@ import pytest
 from sluice_local.arguments import parser
 from sluice_local.console.sending import parse_variables, send_body, trigger_body
 from sluice_local.durations import describe, parse_duration
-from sluice_local.options import is_loopback, parse_copies
+from sluice_local.options import StackOptions, is_loopback, parse_copies
 
 
 def test_up_without_words_is_one_broker_on_loopback_port_8080() -> None:
@@ -79,6 +79,14 @@ def test_a_duration_is_described_in_its_two_largest_units() -> None:
 )
 def test_only_loopback_is_private(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")],
+)
+def test_a_stack_is_reached_where_it_listens(host: str, expected: str) -> None:
+    assert StackOptions(Path(".sluice"), host=host).reachable_host == expected
 
 
 def test_a_bare_number_is_sent_to_directly() -> None:

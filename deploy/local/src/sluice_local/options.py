@@ -11,6 +11,8 @@ from typing import Final, Literal
 SERVICES: Final = ("ingest", "orchestrator", "channel-sms", "channel-email", "channel-whatsapp", "status-api")
 """The services, by folder name, in the order in which they are started."""
 
+_EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (told apart, not bound)
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -37,6 +39,13 @@ class StackOptions:
     def copies_of(self, service: str) -> int:
         """Return how many processes of `service` run."""
         return self.copies.get(service, 1)
+
+    @property
+    def reachable_host(self) -> str:
+        """The host part of a URL that reaches the stack from this machine."""
+        if self.host in _EVERY_ADDRESS:
+            return "127.0.0.1"
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def is_open_to_others(self) -> bool:

@@ -90,7 +90,7 @@ class _Start:
         self._clear_up()
         taken: set[int] = set()
         port = self._public_port(taken)
-        base_url = f"http://{'127.0.0.1' if self._options.is_open_to_others else self._options.host}:{port}"
+        base_url = f"http://{self._options.reachable_host}:{port}"
         public_url = self._options.public_url or base_url
         copies = services.plan_copies(self._options, self._data, taken)
         servers = Servers(self._options, self._data, self._supervisor, self._terminal, taken)

@@ -80,6 +80,12 @@ class Kafka:
     def prepare(self) -> None:
         """Fetch and check the jars, write the settings, format storage where there is none yet. Raises StartError."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        formatted = len(list(self.directory.glob("broker-*/meta.properties")))
+        if formatted not in (0, len(self.ports)):
+            raise StartError(
+                f"the Kafka under {self.directory} has {formatted} brokers, and {len(self.ports)} are asked for;\n"
+                f"  say BROKERS={formatted}, or name another directory with DATA="
+            )
         cluster_id = self._cluster_id()
         formatting = {}
         for node in self.nodes:
