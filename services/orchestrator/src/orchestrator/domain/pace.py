@@ -10,11 +10,17 @@ from datetime import timedelta
 class Pace:
     """How much a turn does. `credit`: commands that a stage may have under way; `pages` in one turn of a stage.
 
-    `stages` that follow a written cohort are fed together in one turn, and `walks` of audiences.
+    `stages` that follow a written cohort are fed together in one turn, and `walks` of audiences; together they take
+    about `pages_together`, so that memory is flat whatever is due.
     """
 
     credit: int = 64
     pages: int = 4
-    stages: int = 32
+    pages_together: int = 64
+    stages: int = 100
     walks: int = 2
     lease: timedelta = timedelta(seconds=30)
+
+    def pages_for(self, stages: int) -> int:
+        """Return how many pages each of `stages` may take that are fed in one turn: at least one."""
+        return max(1, min(self.pages, self.pages_together // max(1, stages)))

@@ -159,24 +159,12 @@ class StageRunner:
             walked = [(turn.stage.trigger_id, *page) for turn in mine if turn.stage.walks for page in turn.pages]
             if walked:
                 await add_cohort_pages(connection, walked)
-            started = [(*turn.key, execution) for turn in mine for execution in turn.starts]
+            started = [(*turn.key, turn.executions[item.execution_id]) for turn in mine for item in turn.starts]
             if started:
                 await start_executions(connection, started)
-            await advance_executions(
-                connection,
-                [
-                    (
-                        plan.execution_id,
-                        sum(
-                            len(command.seqs) for command in turn.commands if command.execution_id == plan.execution_id
-                        ),
-                        turn.executions[plan.execution_id].finished_at,
-                    )
-                    for turn in mine
-                    if not turn.stage.ended
-                    for plan in turn.plans
-                ],
-            )
+            further = [advance for turn in mine if not turn.stage.ended for advance in turn.further]
+            if further:
+                await advance_executions(connection, further)
             commands = [command for turn in mine for command in turn.commands]
             if commands:
                 await open_commands(connection, commands)

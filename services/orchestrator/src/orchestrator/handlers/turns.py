@@ -67,14 +67,27 @@ class Turn:
             self.ended,
         )
 
+    @property
+    def further(self) -> list[tuple[UUID, int, datetime | None]]:
+        """What is added to executions that had started before: (execution, jobs, when the last was commanded)."""
+        starting = {execution.execution_id for execution in self.starts}
+        return [
+            (execution_id, self.commanded(execution_id), execution.finished_at)
+            for execution_id, execution in self.executions.items()
+            if execution_id not in starting
+        ]
+
+    def commanded(self, execution_id: UUID) -> int:
+        """Return how many jobs of an execution this turn commands."""
+        return sum(len(command.seqs) for command in self.commands if command.execution_id == execution_id)
+
     def finish(self, now: datetime) -> None:
         """Count what this turn commands into the executions; give them their end where this is the last turn."""
         for execution_id, execution in self.executions.items():
             if execution.finished_at is None:
-                commanded = sum(len(command.seqs) for command in self.commands if command.execution_id == execution_id)
                 self.executions[execution_id] = replace(
                     execution,
-                    commanded=execution.commanded + commanded,
+                    commanded=execution.commanded + self.commanded(execution_id),
                     finished_at=now if self.ended else None,
                 )
         if self.cohort_total is not None:
@@ -218,9 +231,10 @@ class TurnMaker:
 
     async def _take_pages(self, connection: Connection, turns: Sequence[Turn]) -> None:
         followers: list[tuple[Turn, range]] = []
+        most = self._pace.pages_for(len(turns))
         for turn in turns:
             free = (self._pace.credit - turn.stage.open) // len(turn.plans)
-            wanted = min(self._pace.pages, max(free, 1 if turn.stage.open < self._pace.credit else 0))
+            wanted = min(most, max(free, 1 if turn.stage.open < self._pace.credit else 0))
             if turn.ended or wanted <= 0:
                 continue
             if turn.stage.walks:

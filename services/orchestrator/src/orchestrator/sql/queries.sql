@@ -79,7 +79,7 @@ WITH candidates AS (
           WHERE due_at <= $1 AND lane = $2 AND walks = $3 AND (open < $4 OR ended OR owner IS NOT NULL)
             AND rest_until <= $1 AND lease_until <= $1
           ORDER BY due_at
-          LIMIT 5000) AS due
+          LIMIT 2000) AS due
 ), chosen AS (
     SELECT stage.trigger_id, stage.step_order
     FROM candidates
