@@ -40,4 +40,4 @@ def new_secret() -> NewSecret:
 
 def digest(secret: str) -> bytes:
     """Return the SHA-256 under which a secret is stored and looked up."""
-    return sha256(secret.encode()).digest()
+    return sha256(secret.encode("utf-8", "surrogateescape")).digest()

@@ -64,7 +64,10 @@ class SmtpConfig(Definition):
 
 
 class SmtpSecrets(Definition):
+    """The relay's password, and the token with which a mail gateway brings bounces back."""
+
     password: Secret | None = None
+    callback_token: Secret | None = None
 
 
 class TwilioConfig(Definition):
@@ -88,7 +91,10 @@ class TwilioConfig(Definition):
 
 
 class TwilioSecrets(Definition):
+    """The account's token, and the key of signatures by HMAC-SHA256 where the account uses them."""
+
     auth_token: Secret
+    shared_key: Secret | None = None
 
 
 class MetaConfig(Definition):

@@ -17,7 +17,8 @@ from sluice_runtime.api import Operation
 
 def _kind(given: Any) -> str:
     """Return the tag of the model that a body is for; no field is called so, which keeps paths in errors clear."""
-    return f"workflow of {given.get('type')}" if isinstance(given, dict) else f"workflow of {given.type}"
+    kind = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
+    return f"workflow of {kind}"
 
 
 EitherWorkflow = Annotated[
