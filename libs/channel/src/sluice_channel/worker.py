@@ -169,7 +169,7 @@ class Worker:
             messaging.publisher,
             clock,
         )
-        self._purge = Purge(databases.receipts, clock, timedelta(days=settings.retention_days))
+        self.purge = Purge(databases.receipts, clock, timedelta(days=settings.retention_days))
         self._control_reader = messaging.table_reader(topics.CONTROL, self.controls.observe)
         self._consumers = {
             "priority-commands": self._command_consumer(Lane.PRIORITY, settings.priority_concurrency),
@@ -203,7 +203,7 @@ class Worker:
             "receipts": self._consumers["receipts"].run,
             "parked-receipts": parked,
             "sandbox": self.playback.run,
-            "purge": self._purge.run,
+            "purge": self.purge.run,
         }
 
     async def ready(self) -> str | None:
