@@ -41,7 +41,7 @@ def series(world: Any, **second: Any) -> Any:
 
 
 async def test_the_next_step_comes_at_its_time_for_the_same_people(world: Any) -> None:
-    world.catalogue.add(450)
+    world.catalogue.add(450, locale="en-FR")
     await world.deliver(world.start(series(world), recipients=AllRecipients()))
     await world.work()
     start = world.clock.now()
@@ -60,6 +60,7 @@ async def test_the_next_step_comes_at_its_time_for_the_same_people(world: Any) -
     assert [item.jobs.contact_id for item in mails] == [item.jobs.contact_id for item in texts]
     assert [item.jobs.seq for item in mails] == [item.jobs.seq for item in texts]
     assert {item.step_order for item in texts} == {2}
+    assert [item.jobs.country[0] for item in (mails[0], texts[0])] == ["FR", "US"]
     assert world.said(ExecutionStarted)[-1].started_at == start + timedelta(days=1)
     assert [item.total for item in world.said(ExecutionCommanded)] == [450, 450]
 

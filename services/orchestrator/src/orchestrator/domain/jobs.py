@@ -10,6 +10,7 @@ from orchestrator.domain.cohort import Address, Position, read_address
 from orchestrator.domain.plan import ExecutionPlan
 from sluice_catalog.models import Contact
 from sluice_catalog.templating import contact_value
+from sluice_catalog.variants import country_of
 from sluice_contracts.messages.command import CommandedJobs
 from sluice_contracts.messages.trigger import AddressRecipients, Recipients, TriggerAccepted
 from sluice_contracts.sentences import FILTER_SENTENCES
@@ -144,11 +145,8 @@ def people_at(
 
 
 def _country_of(contact: Contact, channel: Channel) -> str | None:
-    # A phone number has a country; for email the country is the region of the contact's locale ("en-US").
-    if channel is not Channel.EMAIL:
-        return contact.country
-    region = (contact.locale or "").replace("_", "-").rpartition("-")[2]
-    return region.upper() if len(region) == 2 and "-" in (contact.locale or "").replace("_", "-") else contact.country
+    # A phone number has a country; for email it is the region of the contact's locale ("en-US").
+    return country_of(contact.locale) if channel is Channel.EMAIL else contact.country
 
 
 def _verdict(code: FilterCode) -> Verdict:
