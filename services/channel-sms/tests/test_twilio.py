@@ -45,7 +45,7 @@ def provider_at(base_url: str) -> TwilioProvider:
     config = {"account_sid": SID, "from": "+15005550006", "base_url": base_url}
     secrets = {"auth_token": "secret"}
     account = ProviderAccount(ACCOUNT, UUID(int=1), Channel.SMS, "twilio", "twilio", config, secrets)
-    return TwilioProvider(account, callback_url="https://sluice.test/")
+    return TwilioProvider(account, callback_url="https://sluice.test/", allow_private=True)
 
 
 def message(text: str = "Hello") -> OutboundMessage:

@@ -33,12 +33,12 @@ REFERENCE = "a" * 48
 SECRET = "app secret"
 
 
-def provider_at(base_url: str) -> MetaProvider:
+def provider_at(base_url: str, *, allow_private: bool = True) -> MetaProvider:
     config = {"phone_number_id": "106540352242922", "base_url": base_url}
     account = ProviderAccount(
         UUID(int=7), UUID(int=1), Channel.WHATSAPP, "meta", "meta", config, {"access_token": "token"}
     )
-    return MetaProvider(account)
+    return MetaProvider(account, allow_private=allow_private)
 
 
 def outbound(content: WhatsAppMessage) -> OutboundMessage:
@@ -182,3 +182,13 @@ def test_pywa_reads_the_same_state_in_the_same_webhook() -> None:
     (receipt,) = receipts(status_webhook("delivered"))
     assert receipt.message is not None
     assert (update.status.value, update.tracker, update.id) == (receipt.message, REFERENCE, receipt.provider_id)
+
+
+async def test_an_account_whose_address_leads_inside_is_not_called() -> None:
+    application = web.Application()
+    async with TestServer(application) as server:
+        provider = provider_at(str(server.make_url("")), allow_private=False)
+        (outcome,) = await provider.send([outbound(WhatsAppMessage("Hello", text="Hello"))])
+        await provider.close()
+    assert isinstance(outcome, Retry)
+    assert outcome.scope == "connection"

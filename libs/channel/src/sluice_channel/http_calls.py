@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from sluice_channel.provider import Ambiguous, Outcome, Retry
+from sluice_runtime.egress import guarded_connector
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
@@ -32,12 +33,16 @@ class Answer:
 
 
 class ProviderClient:
-    """A pooled HTTP client for one provider account, opened on first use: a session belongs to a running loop."""
+    """A pooled HTTP client for one provider account, opened on first use: a session belongs to a running loop.
 
-    def __init__(self, base_url: str, *, connections: int, headers: Mapping[str, str]) -> None:
+    Where it connects to is checked at that moment; private addresses are refused unless `allow_private`.
+    """
+
+    def __init__(self, base_url: str, *, connections: int, headers: Mapping[str, str], allow_private: bool) -> None:
         self._base_url = base_url.rstrip("/")
         self._connections = connections
         self._headers = headers
+        self._allow_private = allow_private
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, *, form: Mapping[str, str] | None = None, json: Any = None) -> Answer | Outcome:
@@ -60,7 +65,7 @@ class ProviderClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=guarded_connector(allow_private=self._allow_private, limit=self._connections),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
                 headers=dict(self._headers),
             )

@@ -12,7 +12,8 @@ class ChannelSettings(ServiceSettings):
 
     `lease_seconds` is how long a claimed wave is left alone before it counts as cut off; it is renewed while the
     provider works. The concurrencies are commands carried out at once in each lane. `retention_days` is how long the
-    ledger can still match receipts.
+    ledger can still match receipts. `allow_private_providers` lets an HTTP provider's `base_url` lead to a private or
+    loopback address.
     """
 
     lease_seconds: float = Field(default=30.0, ge=1)
@@ -21,3 +22,4 @@ class ChannelSettings(ServiceSettings):
     database_connections: int = Field(default=12, ge=2)
     sandbox_delay_seconds: float = Field(default=0.2, ge=0)
     retention_days: int = Field(default=14, ge=1)
+    allow_private_providers: bool = False

@@ -18,6 +18,7 @@ async def build(settings: SmsSettings, resources: AsyncExitStack, clock: Clock) 
     """Return the SMS worker with the providers that it knows."""
 
     def twilio(account: ProviderAccount) -> Provider:
-        return TwilioProvider(account, callback_url=settings.callbacks)
+        # Twilio signs the address that it calls, and ingest checks it against the public one.
+        return TwilioProvider(account, callback_url=settings.public_url, allow_private=settings.allow_private_providers)
 
     return await build_worker(settings, resources, clock, SmsChannel(), {"twilio": twilio})

@@ -89,7 +89,7 @@ class TwilioProvider:
     channel = Channel.SMS
     name = "twilio"
 
-    def __init__(self, account: ProviderAccount, *, callback_url: str) -> None:
+    def __init__(self, account: ProviderAccount, *, callback_url: str, allow_private: bool = False) -> None:
         self._config: dict[str, Any] = account.config
         self._callback_url = f"{callback_url.rstrip('/')}/callbacks/sms/{account.id}"
         self._path = f"/2010-04-01/Accounts/{quote(account.config['account_sid'], safe='')}/Messages.json"
@@ -100,6 +100,7 @@ class TwilioProvider:
             headers={
                 "Authorization": aiohttp.encode_basic_auth(account.config["account_sid"], account.secrets["auth_token"])
             },
+            allow_private=allow_private,
         )
 
     async def send(self, messages: Sequence[OutboundMessage]) -> Sequence[Outcome]:

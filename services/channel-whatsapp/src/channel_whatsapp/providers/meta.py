@@ -69,7 +69,7 @@ class MetaProvider:
     channel = Channel.WHATSAPP
     name = "meta"
 
-    def __init__(self, account: ProviderAccount) -> None:
+    def __init__(self, account: ProviderAccount, *, allow_private: bool = False) -> None:
         version = quote(account.config.get("graph_version") or GRAPH_VERSION, safe=".")
         self._path = f"/{version}/{quote(str(account.config['phone_number_id']), safe='')}/messages"
         self.limits = Limits(
@@ -79,6 +79,7 @@ class MetaProvider:
             account.config.get("base_url") or BASE_URL,
             connections=CONCURRENCY,
             headers={"Authorization": f"Bearer {account.secrets['access_token']}"},
+            allow_private=allow_private,
         )
 
     async def send(self, messages: Sequence[OutboundMessage]) -> Sequence[Outcome]:
