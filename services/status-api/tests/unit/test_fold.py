@@ -185,6 +185,18 @@ def test_columns_that_only_the_outcome_carries_survive_a_receipt_that_came_first
     assert (facts.address, facts.segments, facts.cost_micros, facts.sent_at) == ("+14155550100", 2, 15_000, 5)
 
 
+def test_a_receipt_that_also_says_sent_leaves_the_hand_over_as_the_worker_told_it() -> None:
+    """A provider's clock may be behind ours, and its receipts name neither the provider nor the right attempt."""
+    outcome = report(state=JobState.SENT, attempt=2, at=5_400, provider="smtp", provider_id="m1")
+    receipt = report(state=JobState.SENT, attempt=1, at=5_000, message=MessageState.BOUNCED, code="5.1.1")
+    (touch,) = fold_reports([message(outcome, answers_round=0), message(receipt)])
+    facts = touch.jobs[0]
+    assert facts.timeline == {
+        str(facts.progress): TimelineEntry(5_400, None, None, "smtp", "m1"),
+        "bounced": TimelineEntry(5_000, "5.1.1"),
+    }
+
+
 @pytest.mark.parametrize(("answers_round", "expected"), [(0, 7), (None, None)])
 def test_only_the_answer_to_a_command_says_when_an_execution_ended(
     answers_round: int | None, expected: int | None

@@ -124,8 +124,10 @@ def _fold_message(touch: ExecutionTouch, message: JobsReported) -> None:
 def facts_in(message: JobsReported) -> Iterator[tuple[int, JobFacts]]:
     """Yield what each report says by itself, with the position of its job.
 
-    A report of what became of a message proves that a provider took it: the job was sent.
+    A report of what became of a message proves that a provider took it: the job was sent. When and by whom it was
+    handed over is for the answer to the command to tell; a later receipt that says `sent` besides only proves it.
     """
+    is_answer = message.answers_round is not None
     reports = message.jobs
     columns = zip(
         reports.seq,
@@ -158,10 +160,10 @@ def facts_in(message: JobsReported) -> Iterator[tuple[int, JobFacts]]:
             facts.sent_at = at
         elif state is not None:
             facts.progress = pack(epoch, state, attempt)
-        if state is not None:
+        if state is not None and (is_answer or (became is None and engagement is None)):
             key = _state_key(pack(epoch, state, attempt), state, said.code)
             facts.timeline[key] = TimelineEntry(at, said.code, said.detail, provider or None, provider_id or None)
-        if became is not None and (state is None or became is not MessageState.ACCEPTED):
+        if became is not None and not (is_answer and became is MessageState.ACCEPTED):
             facts.note(message_key(became), said)
         if engagement is not None:
             facts.engagements = engagement.bit

@@ -49,7 +49,7 @@ def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, A
         "provider_id": provider_entry[1],
         "segments": job.segments,
         "estimated_cost": dollars(job.cost_micros) if job.cost_micros is not None else None,
-        "sent_at": instant_of_milliseconds(job.sent_at),
+        "sent_at": instant_of_milliseconds(outcome.at if outcome and job.state is JobState.SENT else job.sent_at),
     }
 
 
