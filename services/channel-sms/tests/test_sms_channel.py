@@ -18,7 +18,16 @@ def test_numbers_in_e164_are_addresses(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["14155550123", "+0123456789", "+1", "+1415555012345678", "+1 415", "a@b.test", "+１４１５５５５"]
+    "address",
+    [
+        "14155550123",
+        "+0123456789",
+        "+1",
+        "+1415555012345678",
+        "+1 415",
+        "a@b.test",
+        "+\uff11\uff14\uff11\uff15\uff15\uff15\uff15",
+    ],
 )
 def test_anything_else_is_not(address: str) -> None:
     assert not SmsChannel().is_address(address)

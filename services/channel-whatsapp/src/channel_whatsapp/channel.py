@@ -36,7 +36,7 @@ class WhatsAppContent:
             preview=body or text or self._template_name or "",
             template_name=self._template_name,
             language=self._language,
-            components=[fill(values) for fill in self._components] if self._template_name else [],
+            components=[fill(values) for fill in self._components] if self._template_name else (),
             text=text if self._template_name is None else None,
         )
 

@@ -88,6 +88,7 @@ class TwilioProvider:
 
     channel = Channel.SMS
     name = "twilio"
+    matches_replies_by_address = True
 
     def __init__(self, account: ProviderAccount, *, callback_url: str, allow_private: bool = False) -> None:
         self._config: dict[str, Any] = account.config

@@ -68,6 +68,7 @@ class MetaProvider:
 
     channel = Channel.WHATSAPP
     name = "meta"
+    matches_replies_by_address = True
 
     def __init__(self, account: ProviderAccount, *, allow_private: bool = False) -> None:
         version = quote(account.config.get("graph_version") or GRAPH_VERSION, safe=".")
