@@ -165,7 +165,12 @@ async def test_copies_that_die_and_answers_that_get_lost_leave_nothing_open(worl
     broker = MemoryBroker(partitions=3)
     messaging = MemoryMessaging(broker)
     settings = world.settings.model_copy(
-        update={"lease_seconds": 1.01, "deadline_seconds": 0.5, "longest_deadline_seconds": 0.5, "poll_seconds": 0.05}
+        update={
+            "stage_lease_seconds": 1.01,
+            "command_deadline_seconds": 0.5,
+            "longest_command_deadline_seconds": 0.5,
+            "poll_seconds": 0.05,
+        }
     )
 
     def copy() -> Loops:

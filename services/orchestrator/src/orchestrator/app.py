@@ -76,7 +76,9 @@ class Parts:
                 settings.poll_seconds,
             ),
             timers=CommandTimers(database, records, emitter, publisher, clock, deadlines, wake, settings.poll_seconds),
-            housekeeping=Housekeeping(database, clock, settings.credit, timedelta(days=settings.retention_days)),
+            housekeeping=Housekeeping(
+                database, clock, settings.credit, timedelta(days=settings.trigger_retention_days)
+            ),
         )
 
     def consumers(self, settings: OrchestratorSettings, messaging: Messaging) -> dict[str, EventConsumer]:
@@ -149,7 +151,7 @@ async def _database(settings: OrchestratorSettings, resources: AsyncExitStack, s
             schema,
             application_name=NAME,
             min_size=0,
-            max_size=settings.connections,
+            max_size=settings.database_connections,
             # Plans made while the tables were still empty would stay bad for good.
             force_custom_plan=schema == SCHEMA,
         )
