@@ -62,8 +62,9 @@ lock: ## Write requirements/*.txt anew from the pyproject.toml files (needs uv)
 		$(addprefix --package sluice-,$(notdir $(wildcard services/*)))
 	@! grep -n '://' requirements/*.txt
 
-contracts: install ## Write docs/topics anew from the contracts: pages, JSON schemas, AsyncAPI
+contracts: install ## Write docs/topics and the OpenAPI document anew from the code that validates
 	$(BIN)/python -m sluice_contracts.publish docs/topics
+	$(BIN)/python -m sluice_local.api_document libs/contracts/src/sluice_contracts/openapi.json
 
 clean: ## Remove the stack's data and every cache, but not .venv [DATA=.sluice]
 	rm -rf -- '$(DATA)' .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

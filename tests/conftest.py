@@ -8,7 +8,12 @@ import pytest
 
 from sluice_local.stack import Stack
 
-IMPATIENT = {"SLUICE_LEASE_SECONDS": "5", "SLUICE_DEADLINE_SECONDS": "10"}
+IMPATIENT = {
+    "SLUICE_LEASE_SECONDS": "5",
+    "SLUICE_STAGE_LEASE_SECONDS": "5",
+    "SLUICE_COMMAND_DEADLINE_SECONDS": "10",
+    "SLUICE_SESSION_SECONDS": "6",
+}
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 
 

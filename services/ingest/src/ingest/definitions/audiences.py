@@ -62,15 +62,15 @@ def list_operations(shelf: Lists, snapshot: CatalogSnapshot) -> list[Operation]:
     return [
         *Resource("/lists", shelf, ContactList, _TAG, {}, show_plainly, merge_plainly, snapshot).operations(),
         Operation(
-            "GET", path, "listMembers", "List the members of a list", _TAG, plainly(doors.show), DEFINITIONS_WRITE,
+            "GET", path, "list_members", "List the members of a list", _TAG, plainly(doors.show), DEFINITIONS_WRITE,
             query=PageQuery, answers={200: MemberPage},
         ),
         Operation(
-            "POST", path, "addMembers", "Put contacts on a list", _TAG, plainly(doors.add), DEFINITIONS_WRITE,
+            "POST", path, "add_members", "Put contacts on a list", _TAG, plainly(doors.add), DEFINITIONS_WRITE,
             body=MembersBody, answers={200: MembersChanged}, aliases=(f"{path}/bulk",),
         ),
         Operation(
-            "POST", f"{path}/remove", "removeMembers", "Take contacts off a list", _TAG, plainly(doors.remove),
+            "POST", f"{path}/remove", "remove_members", "Take contacts off a list", _TAG, plainly(doors.remove),
             DEFINITIONS_WRITE, body=MembersBody, answers={200: MembersChanged},
         ),
     ]  # fmt: skip

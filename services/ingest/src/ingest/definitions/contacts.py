@@ -135,29 +135,29 @@ def contact_operations(contacts: Contacts) -> list[Operation]:
 
     return [
         Operation(
-            "POST", path, "upsertContact", "Create a contact, or change the one that is there", _TAG,
+            "POST", path, "upsert_contact", "Create a contact, or change the one that is there", _TAG,
             plainly(doors.upsert), DEFINITIONS_WRITE, body=NewContact, answers={201: ContactAnswer, 200: ContactAnswer},
         ),
         Operation(
-            "POST", f"{path}/bulk", "upsertContacts", "Create or change up to 1000 contacts", _TAG, plainly(doors.bulk),
+            "POST", f"{path}/bulk", "upsert_contacts", "Create or change up to 1000", _TAG, plainly(doors.bulk),
             DEFINITIONS_WRITE, body=BulkBody, answers={200: BulkAnswer}, body_limit=_BULK_LIMIT,
         ),
         Operation(
-            "GET", path, "listContacts", "List contacts", _TAG, plainly(doors.list), DEFINITIONS_WRITE,
+            "GET", path, "list_contacts", "List contacts", _TAG, plainly(doors.list), DEFINITIONS_WRITE,
             query=ContactQuery, answers={200: ContactPage},
         ),
-        below("GET", "", "getContact", "Get a contact", doors.get, answers=one),
-        below("PATCH", "", "changeContact", "Change a contact", doors.change, body=ContactChange, answers=one),
-        below("DELETE", "", "deleteContact", "Delete a contact", doors.delete, answers={204: None}),
-        below("POST", "/tags", "changeTags", "Put tags on a contact and take tags off", doors.change_tags,
+        below("GET", "", "get_contact", "Get a contact", doors.get, answers=one),
+        below("PATCH", "", "change_contact", "Change a contact", doors.change, body=ContactChange, answers=one),
+        below("DELETE", "", "delete_contact", "Delete a contact", doors.delete, answers={204: None}),
+        below("POST", "/tags", "change_tags", "Put tags on a contact and take tags off", doors.change_tags,
               body=TagsBody, answers=one),
-        below("GET", "/preferences", "getPreferences", "Get what a contact does not want", doors.preferences,
+        below("GET", "/preferences", "get_preferences", "Get what a contact does not want", doors.preferences,
               answers={200: PreferencesBody}),
-        below("PUT", "/preferences", "replacePreferences", "Replace what a contact does not want",
+        below("PUT", "/preferences", "replace_preferences", "Replace what a contact does not want",
               doors.replace_preferences, body=PreferencesBody, answers={200: PreferencesBody}),
-        below("PATCH", "/preferences", "changePreference", "Note one choice of a contact", doors.change_preference,
+        below("PATCH", "/preferences", "change_preference", "Note one choice of a contact", doors.change_preference,
               body=PreferenceChange, answers={200: PreferencesBody}),
-        below("POST", "/erase", "eraseContact", "Delete a contact and everything personal about it", doors.erase,
+        below("POST", "/erase", "erase_contact", "Delete a contact and everything personal about it", doors.erase,
               answers={200: ErasedAnswer}),
     ]  # fmt: skip
 

@@ -68,23 +68,24 @@ class Resource(Generic[ContentT]):
         page = create_model(f"{name}Page", data=(list[one], ...), pagination=(Pagination, ...))  # type: ignore[valid-type]
         path, item = f"{BASE}{self.path}", f"{BASE}{self.path}/{{reference}}"
         noun, tag, scope = self.shelf.noun, self.tag, DEFINITIONS_WRITE
+        named = noun.replace(" ", "_")
         change = _change_model(name, self.body)
         return [
             Operation(
-                "POST", path, f"create{name}", f"Create a {noun}", tag, plainly(self._create), scope,
+                "POST", path, f"create_{named}", f"Create a {noun}", tag, plainly(self._create), scope,
                 body=self.body, answers={201: one}, body_limit=_BODY_LIMIT,
             ),
             Operation(
-                "GET", path, f"list{name}s", f"List {noun}s", tag, plainly(self._list), scope,
+                "GET", path, f"list_{named}s", f"List {noun}s", tag, plainly(self._list), scope,
                 query=PageQuery, answers={200: page},
             ),
-            Operation("GET", item, f"get{name}", f"Get a {noun}", tag, plainly(self._get), scope, answers={200: one}),
+            Operation("GET", item, f"get_{named}", f"Get a {noun}", tag, plainly(self._get), scope, answers={200: one}),
             Operation(
-                "PATCH", item, f"change{name}", f"Change a {noun}", tag, plainly(self._change), scope,
+                "PATCH", item, f"change_{named}", f"Change a {noun}", tag, plainly(self._change), scope,
                 body=change, answers={200: one}, body_limit=_BODY_LIMIT,
             ),
             Operation(
-                "DELETE", item, f"delete{name}", f"Delete a {noun}", tag, plainly(self._delete), scope,
+                "DELETE", item, f"delete_{named}", f"Delete a {noun}", tag, plainly(self._delete), scope,
                 answers={204: None},
             ),
         ]  # fmt: skip

@@ -48,13 +48,14 @@ def template_operations(shelf: Templates, catalog: Catalog, snapshot: CatalogSna
     for verb, (among, to, summary) in _MOVES.items():
         operations.append(
             Operation(
-                "POST", f"{path}/{verb}", f"{verb}Template", summary, _TAG, plainly(_mover(resource, shelf, among, to)),
+                "POST", f"{path}/{verb}", f"{verb}_template", summary, _TAG,
+                plainly(_mover(resource, shelf, among, to)),
                 DEFINITIONS_WRITE, answers={200: one},
             )
         )  # fmt: skip
     operations.append(
         Operation(
-            "POST", f"{path}/preview", "previewTemplate", "Render a template without sending it", _TAG,
+            "POST", f"{path}/preview", "preview_template", "Render a template without sending it", _TAG,
             plainly(_previewer(shelf, catalog)), DEFINITIONS_WRITE, body=PreviewBody, answers={200: Preview},
         )
     )  # fmt: skip

@@ -107,23 +107,23 @@ def workspace_operations(workspaces: Workspaces, snapshot: CatalogSnapshot) -> l
     settings, keys = f"{BASE}/workspace", f"{BASE}/api-keys"
     return [
         Operation(
-            "GET", settings, "getWorkspace", "Get the workspace's settings", _WORKSPACE, plainly(doors.settings),
+            "GET", settings, "get_workspace", "Get the workspace's settings", _WORKSPACE, plainly(doors.settings),
             DEFINITIONS_WRITE, answers={200: SettingsAnswer},
         ),
         Operation(
-            "PATCH", settings, "changeWorkspace", "Change the workspace's settings", _WORKSPACE, plainly(doors.change),
+            "PATCH", settings, "change_workspace", "Change the workspace's settings", _WORKSPACE, plainly(doors.change),
             DEFINITIONS_WRITE, body=SettingsChange, answers={200: SettingsAnswer},
         ),
         Operation(
-            "POST", keys, "createApiKey", "Make an API key", _WORKSPACE, plainly(doors.add_key), ADMIN,
+            "POST", keys, "create_api_key", "Make an API key", _WORKSPACE, plainly(doors.add_key), ADMIN,
             body=NewApiKey, answers={201: NewApiKeyAnswer},
         ),
         Operation(
-            "GET", keys, "listApiKeys", "List API keys", _WORKSPACE, plainly(doors.keys), ADMIN,
+            "GET", keys, "list_api_keys", "List API keys", _WORKSPACE, plainly(doors.keys), ADMIN,
             query=PageQuery, answers={200: ApiKeyPage},
         ),
         Operation(
-            "DELETE", f"{keys}/{{reference}}", "revokeApiKey", "Revoke an API key at once", _WORKSPACE,
+            "DELETE", f"{keys}/{{reference}}", "revoke_api_key", "Revoke an API key at once", _WORKSPACE,
             plainly(doors.revoke), ADMIN, answers={204: None},
         ),
     ]  # fmt: skip
@@ -135,15 +135,15 @@ def suppression_operations(suppressions: Suppressions, snapshot: CatalogSnapshot
     path = f"{BASE}/suppressions"
     return [
         Operation(
-            "POST", path, "addSuppression", "Suppress an address", _SUPPRESSIONS, plainly(doors.add),
+            "POST", path, "add_suppression", "Suppress an address", _SUPPRESSIONS, plainly(doors.add),
             DEFINITIONS_WRITE, body=NewSuppression, answers={201: SuppressionAnswer, 200: SuppressionAnswer},
         ),
         Operation(
-            "GET", path, "listSuppressions", "List suppressed addresses", _SUPPRESSIONS, plainly(doors.list),
+            "GET", path, "list_suppressions", "List suppressed addresses", _SUPPRESSIONS, plainly(doors.list),
             DEFINITIONS_WRITE, query=SuppressionQuery, answers={200: SuppressionPage},
         ),
         Operation(
-            "DELETE", f"{path}/{{reference}}", "deleteSuppression", "Let an address be messaged again", _SUPPRESSIONS,
+            "DELETE", f"{path}/{{reference}}", "delete_suppression", "Let an address be messaged again", _SUPPRESSIONS,
             plainly(doors.delete), DEFINITIONS_WRITE, answers={204: None},
         ),
     ]  # fmt: skip

@@ -38,12 +38,16 @@ class TriggerReads:
         """Return the operations for `add_operations`."""
         at = "/api/v1/triggers/{trigger_id}"
         return [
-            _read(at, "trigger", "A trigger in brief", self.basic, TriggerBody),
-            _read(f"{at}/direct", "trigger_direct", "A direct send", self.direct, DirectBody),
-            _read(f"{at}/workflow", "trigger_workflow", "A workflow's run", self.workflow, WorkflowBody),
-            _read(f"{at}/ledger", "trigger_ledger", "Every job's bucket", self.ledger, LedgerBody),
+            _read(at, "get_trigger", "A trigger in brief", self.basic, TriggerBody),
+            _read(f"{at}/direct", "get_direct_trigger", "A direct send", self.direct, DirectBody),
+            _read(f"{at}/workflow", "get_workflow_trigger", "A workflow's run", self.workflow, WorkflowBody),
+            _read(f"{at}/ledger", "get_ledger", "Every job's bucket", self.ledger, LedgerBody),
             _read(
-                f"{at}/contacts/{{external_id}}", "trigger_contact", "A contact's timeline", self.contact, ContactBody
+                f"{at}/contacts/{{external_id}}",
+                "get_contact_timeline",
+                "A contact's timeline",
+                self.contact,
+                ContactBody,
             ),
         ]
 

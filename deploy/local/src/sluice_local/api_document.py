@@ -1,0 +1,39 @@
+"""The whole API in one OpenAPI document: what ingest and status-api declare, side by side.
+
+`python -m sluice_local.api_document PATH` writes it. No service imports another, so the document is committed, and a
+test compares it with the declarations.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import ingest.app
+import status_api.app
+from sluice_runtime.api import Operation
+from sluice_runtime.openapi import openapi_document
+
+VERSION = "1"
+
+
+def operations() -> list[Operation]:
+    """Return every operation of every service, to be described and not to be called: nothing stands behind them."""
+    nothing: Any = None
+    return [*ingest.app.documented(), *status_api.app.operations(nothing, nothing, nothing, nothing, nothing)]
+
+
+def document() -> str:
+    """Return the OpenAPI 3.1 document as it is committed."""
+    return json.dumps(openapi_document(operations(), title="Sluice", version=VERSION), indent=1, sort_keys=True) + "\n"
+
+
+def main() -> None:
+    """Write the document to the path that is given."""
+    Path(sys.argv[1]).write_text(document())
+
+
+if __name__ == "__main__":
+    main()
