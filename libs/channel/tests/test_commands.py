@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from sluice_catalog.models import Suppression
+from sluice_catalog.models import ProviderAccount, Suppression
 from sluice_channel.domain.circuit import FIRST_COOLDOWN
 from sluice_channel.domain.outcomes import MAX_ATTEMPTS
 from sluice_channel.provider import (
     Accepted,
     Ambiguous,
     Limits,
+    OutboundMessage,
+    Provider,
     RejectAccount,
     RejectMessage,
     RejectRecipient,
@@ -308,6 +311,36 @@ async def test_a_changed_account_is_used_at_once(bench) -> None:
     assert before is not None
     assert after is not None
     assert (before.rate_per_second, after.rate_per_second) == (None, 7)
+
+
+async def test_a_code_does_not_queue_behind_a_campaign_for_a_place_at_the_provider(bench) -> None:
+    worker = await bench.worker()
+    bench.provider.limits = Limits(batch=1, concurrency=4)
+    campaign_may_end = asyncio.Event()
+
+    async def keep_campaigns_waiting(messages: Sequence[OutboundMessage]) -> None:
+        if messages[0].sender == "campaign":
+            await campaign_may_end.wait()
+
+    bench.provider.after = keep_campaigns_waiting
+    campaign = asyncio.create_task(bench.carry_out(bench.command(50, sender=Sender(sender="campaign")), worker))
+    code = bench.command(1, category=Category.AUTHENTICATION, lane=Lane.PRIORITY)
+    (report,) = await asyncio.wait_for(bench.carry_out(code, worker), 10)
+    assert report.state is JobState.SENT
+    assert not campaign.done()
+    campaign_may_end.set()
+    assert {r.state for r in await campaign} == {JobState.SENT}
+
+
+async def test_an_account_whose_provider_cannot_be_made_counts_as_none(bench) -> None:
+    worker = await bench.worker()
+
+    def broken(account: ProviderAccount) -> Provider:
+        raise KeyError("account_sid")
+
+    worker.accounts._factories = {"scripted": broken}
+    (report,) = await bench.carry_out(bench.command(1), worker)
+    assert report.code == FilterCode.PROVIDER_NOT_CONFIGURED
 
 
 @pytest.mark.parametrize("value", [b"{", b"{}"])

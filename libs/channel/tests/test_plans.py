@@ -63,7 +63,8 @@ async def test_no_statement_reads_a_whole_table(bench) -> None:
     workspace = uuid4()
     await bench.execute(FILL)
     (newest,) = await bench.fetch(
-        "SELECT transaction_id::text, id FROM sandbox_messages AS kept ORDER BY kept.transaction_id DESC, id DESC LIMIT 1"
+        "SELECT transaction_id::text, id FROM sandbox_messages AS kept "
+        "ORDER BY kept.transaction_id DESC, id DESC LIMIT 1"
     )
     cases: list[tuple[str, tuple[object, ...]]] = [
         (ledger.waves_of_command, place),

@@ -28,7 +28,7 @@ from sluice_channel.provider import (
     Retry,
 )
 from sluice_contracts.messages.content import Sender
-from sluice_contracts.vocabulary import Channel
+from sluice_contracts.vocabulary import Channel, Lane
 from sluice_runtime import metrics
 
 _CAPACITY: Final = 1000
@@ -40,6 +40,12 @@ _DEFAULT_PAUSE: Final = timedelta(seconds=2)
 _log = structlog.get_logger()
 
 
+def shares(concurrency: int) -> tuple[int, int]:
+    """Return how many calls at once each lane may make: a code must not queue behind a campaign for a free place."""
+    priority = max(1, concurrency // 4)
+    return priority, max(1, concurrency - priority)
+
+
 class ActiveAccount:
     """One provider account in use, and what this process has learned about it."""
 
@@ -47,7 +53,8 @@ class ActiveAccount:
         self.account = account
         self.provider = provider
         self.circuit = Circuit()
-        self.places = asyncio.Semaphore(max(1, self.limits.concurrency))
+        priority, bulk = shares(self.limits.concurrency)
+        self.places = {Lane.PRIORITY: asyncio.Semaphore(priority), Lane.BULK: asyncio.Semaphore(bulk)}
         self.prices = PriceList(account.channel, account.config.get("prices"))
         self.matches_replies_by_address = bool(getattr(provider, "matches_replies_by_address", False))
         self._pauses: dict[str | None, datetime] = {}
@@ -109,7 +116,10 @@ class Accounts:
         self._retired: list[tuple[float, Provider]] = []
 
     async def choose(self, workspace_id: UUID, sender: Sender) -> ActiveAccount | None:
-        """Return the account named by `sender`, or the workspace's default; None where there is none to use."""
+        """Return the account named by `sender`, or the workspace's default.
+
+        None where there is none, or its provider cannot be made with what its config and secrets say.
+        """
         if sender.account_id is None:
             account = await self._catalog.default_account(workspace_id, self._channel)
         else:
@@ -138,9 +148,14 @@ class Accounts:
         factory = self._factories.get(account.provider)
         if factory is None or account.channel is not self._channel:
             return None
+        try:
+            made = ActiveAccount(account, factory(account))
+        except (KeyError, TypeError, ValueError) as error:
+            _log.error("account.unusable", account=str(account.id), provider=account.provider, error=repr(error))
+            return None
         if active is not None:
             self._retired.append((time.monotonic(), active.provider))
-        active = ActiveAccount(account, factory(account))
+        active = made
         self._active[account.id] = active
         if len(self._active) > _CAPACITY:
             _, oldest = self._active.popitem(last=False)

@@ -18,7 +18,7 @@ from sluice_channel.persistence import surely
 from sluice_channel.planning import PageFacts, PlannedJob
 from sluice_channel.provider import Outcome
 from sluice_channel.reports import to_milliseconds
-from sluice_channel.sending import Withheld
+from sluice_channel.sending import WaveSender, Withheld
 from sluice_channel.tools import Tools
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.sentences import FAILURE_SENTENCES
@@ -81,12 +81,8 @@ class HandOver:
             return []
         messages = [job.message for job in sendable if job.message is not None]
         self._observe_queue()
-        results = await self._keeping(
-            lease,
-            self._tools.sender.send(
-                active, messages, lease, reservation, lambda pause: self._tools.pacing.pause(active.account.id, pause)
-            ),
-        )
+        sender = WaveSender(self._tools.clock, self._tools.pacing, active, self._command.lane, lease, reservation)
+        results = await self._keeping(lease, sender.send(messages))
         return await self._settle(active, sendable, results)
 
     def _await_account(self, jobs: Sequence[PlannedJob], due: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ import structlog
 
 from sluice_channel.accounts import ActiveAccount
 from sluice_channel.ledger import Lease
-from sluice_channel.pacing import Reservation
+from sluice_channel.pacing import Pacing, Reservation
 from sluice_channel.provider import (
     Accepted,
     Ambiguous,
@@ -25,9 +25,10 @@ from sluice_channel.provider import (
     RejectRecipient,
     Retry,
 )
-from sluice_contracts.vocabulary import HoldCode
+from sluice_contracts.vocabulary import HoldCode, Lane
 from sluice_runtime import metrics, tracing
 from sluice_runtime.clock import Clock
+from sluice_storage.errors import is_transient
 
 LONGEST_CALL_SECONDS: Final = 120.0
 """A provider answers or gives up long before; this is for one that hangs for ever."""
@@ -46,8 +47,6 @@ _OUTCOMES: Final[dict[type[Outcome], str]] = {
 
 _log = structlog.get_logger()
 
-PauseEverybody = Callable[[timedelta], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
@@ -57,92 +56,84 @@ class Withheld:
     until: datetime
 
 
-class Sender:
-    """Hands over the messages of one wave."""
+class WaveSender:
+    """Hands over the messages of one wave through one account.
 
-    def __init__(self, clock: Clock) -> None:
+    `lane` is whose places at the provider it takes; `reservation` says when each message has its slot, None without a
+    rate limit.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        pacing: Pacing,
+        active: ActiveAccount,
+        lane: Lane,
+        lease: Lease,
+        reservation: Reservation | None,
+    ) -> None:
         self._clock = clock
+        self._pacing = pacing
+        self._active = active
+        self._places = active.places[lane]
+        self._lease = lease
+        self._reservation = reservation
 
-    async def send(
-        self,
-        active: ActiveAccount,
-        messages: Sequence[OutboundMessage],
-        lease: Lease,
-        reservation: Reservation | None,
-        pause_everybody: PauseEverybody,
-    ) -> list[Outcome | Withheld]:
+    async def send(self, messages: Sequence[OutboundMessage]) -> list[Outcome | Withheld]:
         """Return what came of each message, in order. Raises nothing that a provider does."""
-        size = max(1, active.limits.batch)
-        if reservation is not None:
-            size = min(size, max(1, int(_LARGEST_BURST_SECONDS / reservation.interval)))
-        if not active.circuit.is_closed:
-            # One message finds out whether the account works again; the others follow if it does.
-            return [
-                *await self._hand_over(active, messages[:1], lease, 0.0, pause_everybody),
-                *await self._in_batches(active, messages[1:], lease, None, pause_everybody, size),
-            ]
-        return await self._in_batches(active, messages, lease, reservation, pause_everybody, size)
+        if self._active.circuit.is_closed:
+            return await self._in_batches(messages)
+        # One message finds out whether the account works again; the others follow if it does.
+        return [*await self._hand_over(messages[:1], 0.0), *await self._in_batches(messages[1:])]
 
-    async def _in_batches(
-        self,
-        active: ActiveAccount,
-        messages: Sequence[OutboundMessage],
-        lease: Lease,
-        reservation: Reservation | None,
-        pause_everybody: PauseEverybody,
-        size: int,
-    ) -> list[Outcome | Withheld]:
-        started = 0.0 if reservation is None else reservation.wait
+    async def _in_batches(self, messages: Sequence[OutboundMessage]) -> list[Outcome | Withheld]:
+        size = max(1, self._active.limits.batch)
+        interval = 0.0 if self._reservation is None else self._reservation.interval
+        if interval:
+            size = min(size, max(1, int(_LARGEST_BURST_SECONDS / interval)))
         batches = [
-            self._hand_over(
-                active,
-                messages[first : first + size],
-                lease,
-                0.0 if reservation is None else reservation.slot(first) - started,
-                pause_everybody,
-            )
-            for first in range(0, len(messages), size)
+            self._hand_over(messages[first : first + size], first * interval) for first in range(0, len(messages), size)
         ]
         if len(batches) == 1:
             return await batches[0]
         return [result for results in await asyncio.gather(*batches) for result in results]
 
-    async def _hand_over(
-        self,
-        active: ActiveAccount,
-        batch: Sequence[OutboundMessage],
-        lease: Lease,
-        wait: float,
-        pause_everybody: PauseEverybody,
-    ) -> list[Outcome | Withheld]:
+    async def _hand_over(self, batch: Sequence[OutboundMessage], wait: float) -> list[Outcome | Withheld]:
         if wait > 0:
             await asyncio.sleep(wait)
-        async with active.places:
-            now = self._clock.now()
-            withheld = self._withheld(active, batch[0].sender, lease, now)
+        async with self._places:
+            withheld = self._withheld(batch[0].sender, self._clock.now())
             if withheld is not None:
                 return [withheld] * len(batch)
-            outcomes = await self._call(active, batch)
-        now = self._clock.now()
+            outcomes = await self._call(batch)
         for kind, count in Counter(map(type, outcomes)).items():
-            metrics.SENDS.labels(active.account.provider, _OUTCOMES[kind]).inc(count)
-        pause = active.learn(outcomes, batch[0].sender, now)
-        if pause is not None and active.rate_per_second is not None:
-            await pause_everybody(pause)
+            metrics.SENDS.labels(self._active.account.provider, _OUTCOMES[kind]).inc(count)
+        pause = self._active.learn(outcomes, batch[0].sender, self._clock.now())
+        if pause is not None and self._active.rate_per_second is not None:
+            await self._pause_everybody(pause)
         return list(outcomes)
 
-    def _withheld(self, active: ActiveAccount, sender: str | None, lease: Lease, now: datetime) -> Withheld | None:
-        if not lease.is_good:
+    def _withheld(self, sender: str | None, now: datetime) -> Withheld | None:
+        if not self._lease.is_good:
             return Withheld(HoldCode.RETRY, now)
-        paused_until = active.paused_until(sender, now)
+        paused_until = self._active.paused_until(sender, now)
         if paused_until is not None:
             return Withheld(HoldCode.RATE, paused_until)
-        if not active.circuit.admit(now):
-            return Withheld(HoldCode.PROVIDER_UNAVAILABLE, active.circuit.due(now))
+        if not self._active.circuit.admit(now):
+            return Withheld(HoldCode.PROVIDER_UNAVAILABLE, self._active.circuit.due(now))
         return None
 
-    async def _call(self, active: ActiveAccount, batch: Sequence[OutboundMessage]) -> Sequence[Outcome]:
-        provider = active.account.provider
+    async def _pause_everybody(self, pause: timedelta) -> None:
+        try:
+            await self._pacing.pause(self._active.account.id, pause)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # This copy pauses anyway; the others will be told by the provider itself.
+            _log.warning("pause.not_shared", error=type(error).__name__)
+
+    async def _call(self, batch: Sequence[OutboundMessage]) -> Sequence[Outcome]:
+        active, provider = self._active, self._active.account.provider
         started = time.perf_counter()
         with tracing.tracer().start_as_current_span(
             "provider.send",

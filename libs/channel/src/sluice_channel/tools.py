@@ -15,7 +15,6 @@ from sluice_channel.domain.outcomes import Draw
 from sluice_channel.pacing import Pacing
 from sluice_channel.planning import Planner
 from sluice_channel.rendering import Renderer
-from sluice_channel.sending import Sender
 from sluice_runtime.clock import Clock
 from sluice_storage.database import Database
 
@@ -34,7 +33,6 @@ class Tools:
     pacing: Pacing
     allowances: Allowances
     conversations: Conversations
-    sender: Sender
     clock: Clock
     lease_seconds: float = 30.0
     draw: Draw = random.random

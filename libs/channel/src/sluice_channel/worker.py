@@ -29,7 +29,6 @@ from sluice_channel.receipts import Receipts
 from sluice_channel.rendering import Renderer
 from sluice_channel.sandbox.playback import Doors, Playback
 from sluice_channel.sandbox.provider import SandboxProvider
-from sluice_channel.sending import Sender
 from sluice_channel.settings import ChannelSettings
 from sluice_channel.tools import Tools
 from sluice_contracts import topics
@@ -151,7 +150,6 @@ class Worker:
             pacing=Pacing(databases.own),
             allowances=Allowances(channel),
             conversations=conversations,
-            sender=Sender(clock),
             clock=clock,
             lease_seconds=settings.lease_seconds,
         )
