@@ -29,7 +29,7 @@ def test_every_operation_is_documented_under_a_name_of_its_own() -> None:
 def test_every_door_to_definitions_needs_a_credential() -> None:
     scopes = {operation.name: operation.scope for operation in declared()}
     assert {name for name, scope in scopes.items() if scope == "admin"} == {
-        "createApiKey", "listApiKeys", "revokeApiKey",
+        "create_api_key", "list_api_keys", "revoke_api_key",
     }  # fmt: skip
     assert set(scopes.values()) == {"definitions:write", "admin"}
 

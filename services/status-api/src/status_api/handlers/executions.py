@@ -46,7 +46,7 @@ class ExecutionReads:
         operations = []
         for channel, segment in SEGMENT_OF_PATH.items():
             at = f"/api/v1/{segment}/executions/{{execution_id}}"
-            name, tag = f"{channel}_execution", "Executions"
+            name, tag = f"get_{channel}_execution", "Executions"
             one, jobs = partial(self.execution, channel), partial(self.jobs, channel)
             operations += [
                 Operation(
@@ -62,7 +62,7 @@ class ExecutionReads:
                 Operation(
                     "GET",
                     f"{at}/jobs",
-                    f"{name}_jobs",
+                    f"list_{channel}_jobs",
                     "Its jobs, in order",
                     tag,
                     jobs,

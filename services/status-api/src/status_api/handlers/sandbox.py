@@ -33,7 +33,7 @@ class SandboxReads:
             Operation(
                 "GET",
                 "/api/v1/sandbox/messages",
-                "sandbox_messages",
+                "list_sandbox_messages",
                 "What the sandbox got",
                 "Sandbox",
                 self.page,

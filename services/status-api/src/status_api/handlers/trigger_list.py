@@ -38,7 +38,7 @@ class TriggerList:
             Operation(
                 "GET",
                 "/api/v1/triggers",
-                "triggers",
+                "list_triggers",
                 "Triggers, the newest first",
                 "Triggers",
                 self.page,
