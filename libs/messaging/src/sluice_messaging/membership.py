@@ -16,12 +16,13 @@ import structlog
 from sluice_messaging.committer import Committer
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.sources import RecordSource
-from sluice_messaging.tasks import cancelled
+from sluice_messaging.tasks import cancelled, finished
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
 
 POLL_SECONDS: Final = 0.5
 STOP_DRAIN_SECONDS: Final = 5.0
+LAST_COMMIT_SECONDS: Final = 1.5
 REVOKE_DRAIN_SECONDS: Final = 10.0
 """Less than the group waits for its members, by the time that two commits may take."""
 
@@ -67,6 +68,7 @@ class Membership:
         self._dispatcher = dispatcher
         self._committer = Committer(group, source)
         self._tenure = Tenure()
+        self._outgoing: list[Tenure] = []
         self._leaving = False
         self.joined = False
         self.useful = False
@@ -85,7 +87,7 @@ class Membership:
             watched: set[asyncio.Future[Any]] = {looping, committing, stopping, failure}
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             self._leaving = True
-            await self._give_back(self._tenure, STOP_DRAIN_SECONDS)
+            await self._stand_down()
         finally:
             self._leaving, self.joined = True, False
             self._tenure.end()
@@ -101,7 +103,10 @@ class Membership:
         tenure, self._tenure = self._tenure, Tenure()
         if self._leaving:
             self._tenure.end()
-        await self._give_back(tenure, REVOKE_DRAIN_SECONDS)
+        self._outgoing = [each for each in self._outgoing if each.is_working] + [tenure]
+        tenure.end()
+        await self._drain(tenure, REVOKE_DRAIN_SECONDS)
+        await self._committer.commit(tenure)
 
     def assigned(self, partitions: frozenset[Partition]) -> None:
         metrics.REBALANCES.labels(self._group).inc()
@@ -111,12 +116,16 @@ class Membership:
             partitions=sorted(f"{partition.topic}:{partition.number}" for partition in partitions),
         )
 
-    async def _give_back(self, tenure: Tenure, seconds: float) -> None:
-        """Let nothing new begin in `tenure`, wait for what runs, and commit."""
-        tenure.end()
+    async def _stand_down(self) -> None:
+        """Let nothing new begin, wait for what runs, also from before a rebalance, and commit."""
+        self._tenure.end()
+        tenures = [*self._outgoing, self._tenure]
+        await asyncio.gather(*(self._drain(tenure, STOP_DRAIN_SECONDS) for tenure in tenures))
+        await finished("consumer.last_commit", self._committer.commit(self._tenure), LAST_COMMIT_SECONDS)
+
+    async def _drain(self, tenure: Tenure, seconds: float) -> None:
         if not await tenure.idle(seconds):
             _log.warning("consumer.drain_cut_short", group=self._group, seconds=seconds)
-        await self._committer.commit(tenure)
 
     async def _loop(self) -> None:
         await self._source.open(self)

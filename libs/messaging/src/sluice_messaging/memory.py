@@ -66,6 +66,10 @@ class MemoryBroker:
         committed = self._groups[group].committed
         return sum(self.end(each) - committed.get(each, 0) for each in self.partitions([topic]))
 
+    def recreate(self, topic: str) -> None:
+        """Delete `topic` with everything in it and make it anew, as an operator may; groups keep their offsets."""
+        self._logs.pop(topic, None)
+
     async def redeliver(self, group: str, *, from_start: bool = False) -> None:
         """Make every member of `group` start again from what is committed, or from the first record."""
         if from_start:
@@ -194,6 +198,8 @@ class MemorySource:
             if partition not in without and len(records) < limit:
                 # Whoever was read goes to the end of the queue, so that a full partition starves no other.
                 position = self._positions.pop(partition)
+                if position > self._broker.end(partition):
+                    position = 0
                 found = self._broker.read(partition, position, limit - len(records))
                 self._positions[partition] = position + len(found)
                 records += found

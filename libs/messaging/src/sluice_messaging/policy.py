@@ -19,8 +19,8 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from sluice_messaging.dead_letters import DeadLetterLimit, dead_letter
-from sluice_messaging.errors import DeadLetterLimitError, PoisonError, TransientError
+from sluice_messaging.dead_letters import DeadLetterLimit, dead_letter, without_value
+from sluice_messaging.errors import DeadLetterLimitError, PoisonError, RecordTooLargeError, TransientError
 from sluice_messaging.ports import BatchHandler, EventPublisher, IsTransient
 from sluice_messaging.records import Record
 from sluice_messaging.retry import Backoff
@@ -140,10 +140,12 @@ class ErrorPolicy:
             try:
                 await self._publisher.publish([letter])
                 break
+            except RecordTooLargeError:
+                letter = without_value(letter)
             except TransientError as refusal:
                 failures += 1
                 self._report(refusal, Verdict.TRANSIENT, [record], failures)
-            await self._pause(failures, over)
+                await self._pause(failures, over)
         metrics.DEAD_LETTERS.labels(record.topic).inc()
         _log.error("record.dead", **_where(self._group, record), attempts=attempts, exc_info=error)
 

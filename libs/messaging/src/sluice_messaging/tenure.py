@@ -25,6 +25,11 @@ class Tenure:
         self._idle.set()
         self._relieved = asyncio.Event()
 
+    @property
+    def is_working(self) -> bool:
+        """Whether a handler runs."""
+        return self._running > 0
+
     def end(self) -> None:
         """Let nothing new begin, and wake whoever pauses between attempts."""
         self.over.set()

@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, closing
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -39,17 +38,26 @@ def deaf_address() -> Iterator[str]:
         yield f"127.0.0.1:{deaf.getsockname()[1]}"
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Kafka]:
-    """A broker of the test's own, to be treated badly."""
+@pytest.fixture(scope="module")
+def ill_treated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A broker of this module's own, to be treated badly."""
+    folder = tmp_path_factory.mktemp("kafka")
     ports = BrokerPorts(processes.free_port(), processes.free_port())
-    cluster = Kafka(tmp_path / "data", [ports], tmp_path)
+    cluster = Kafka(folder / "data", [ports], folder)
     cluster.prepare()
     cluster.start()
-    cluster.wait_ready()
     yield cluster
     for process in cluster.processes.values():
         processes.stop(process, signal.SIGKILL, timeout=10)
+
+
+@pytest.fixture
+def broker(ill_treated: Kafka) -> Kafka:
+    """That broker, running."""
+    if ill_treated.processes[1].poll() is not None:
+        ill_treated.start_broker(1)
+    ill_treated.wait_ready()
+    return ill_treated
 
 
 @pytest.fixture
@@ -80,11 +88,10 @@ async def test_publishing_without_a_broker_fails_within_the_timeout(
     address: str, request: pytest.FixtureRequest
 ) -> None:
     async with KafkaMessaging(request.getfixturevalue(address), "test") as messaging:
-        for timeout in (1.0, 5.0):
-            before = monotonic()
-            with pytest.raises(BrokerUnavailableError):
-                await messaging.publisher.publish([OutboundRecord("t", b"k", b"v")], timeout=timeout)
-            assert monotonic() - before < timeout + 0.5
+        before = monotonic()
+        with pytest.raises(BrokerUnavailableError):
+            await messaging.publisher.publish([OutboundRecord("t", b"k", b"v")])
+        assert monotonic() - before < 5.5
         assert not await messaging.publisher.healthy()
         before = monotonic()
     assert monotonic() - before < 4

@@ -194,6 +194,38 @@ async def test_records_can_be_delivered_again_on_demand(stage: MemoryStage) -> N
     assert handled == [b"0", b"1", b"2"] * 2
 
 
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(stage: MemoryStage) -> None:
+    topic, process = await stage.topic(), await stage.process()
+    handled: list[bytes] = []
+
+    async def handle(records: Sequence[Record]) -> None:
+        handled.extend(record.value for record in records)
+
+    await process.publisher.publish(numbered(topic, 5, keys=1))
+    async with stage.running(process.batch_consumer([topic], stage.group, handle)):
+        await eventually(lambda: len(handled) == 5)
+        stage.broker.recreate(topic)
+        await process.publisher.publish(numbered(topic, 3, keys=1))
+        await eventually(lambda: handled[5:] == [b"0", b"1", b"2"])
+
+
+async def test_a_handler_from_before_a_rebalance_is_given_time_to_finish_at_a_stop(
+    stage: MemoryStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice_messaging.membership.REVOKE_DRAIN_SECONDS", 0.01)
+    topic, process, gate = await stage.topic(), await stage.process(), Gate()
+    await process.publisher.publish(numbered(topic, 1, keys=1))
+    async with stage.running(process.keyed_consumer([topic], stage.group, gate, concurrency=4)) as finish:
+        await eventually(lambda: gate.running == 1)
+        await stage.broker.redeliver(stage.group)
+        stopping = asyncio.ensure_future(finish())
+        await settled()
+        assert not stopping.done()
+        gate.opened.set()
+        await stopping
+    assert gate.done == 1
+
+
 async def test_a_consumer_waits_while_the_broker_is_away_and_goes_on_when_it_is_back(stage: MemoryStage) -> None:
     topic, process, gate = await stage.topic(), await stage.process(), Gate()
     gate.opened.set()

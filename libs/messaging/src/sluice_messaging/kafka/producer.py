@@ -22,10 +22,14 @@ from sluice_messaging.kafka.translation import bootstrap_list
 from sluice_messaging.tasks import finished
 
 MAX_RECORD_BYTES: Final = 2 * 1024 * 1024
+MAX_DEAD_LETTER_BYTES: Final = MAX_RECORD_BYTES + 64 * 1024
+"""A dead letter is its record and the reason."""
+
 BATCH_BYTES: Final = 128 * 1024
 REQUEST_TIMEOUT_MS: Final = 10_000
 CLOSE_SECONDS: Final = 1.5
 GIVE_UP_SECONDS: Final = 30.0
+SUSPICION_SECONDS: Final = 3.0
 
 _BEYOND_REPAIR: Final = (
     InvalidProducerEpoch,
@@ -64,6 +68,7 @@ class ProducerSupply:
         self._current: AIOKafkaProducer | None = None
         self._discarded: set[asyncio.Task[None]] = set()
         self._failing_since: float | None = None
+        self._failed_at = 0.0
         self._closed = False
 
     async def producer(self) -> Any:
@@ -90,22 +95,34 @@ class ProducerSupply:
 
     def failed(self) -> None:
         """Note that a publish was not acknowledged; after half a minute of nothing else the producer is replaced."""
-        now = asyncio.get_running_loop().time()
+        self._failed_at = asyncio.get_running_loop().time()
         if self._failing_since is None:
-            self._failing_since = now
-        elif now - self._failing_since > GIVE_UP_SECONDS:
-            self._failing_since = None
+            self._failing_since = self._failed_at
+        elif self._failed_at - self._failing_since > GIVE_UP_SECONDS:
+            self._failing_since = self._failed_at
             self._replace("nothing acknowledged for too long")
 
-    def judge(self, producer: Any, error: KafkaError) -> None:
-        """Replace `producer` if `error` means that it will not recover."""
+    def not_taken(self, producer: Any, error: KafkaError) -> None:
+        """Note that `producer` did not take a record; it is replaced if `error` means that it never will again."""
         if producer is self._current and (isinstance(error, _BEYOND_REPAIR) or _is_dead(producer)):
             self._replace(repr(error))
 
+    def not_acknowledged(self, producer: Any, error: KafkaError) -> None:
+        """Replace `producer`, which gave up a batch: the sequence number of that batch is now missing for good."""
+        if producer is self._current:
+            self._replace(repr(error))
+
     async def healthy(self) -> bool:
-        """Whether publishes succeed, or at least the broker answers. Raises KafkaError."""
+        """Whether publishes succeed; where they have failed and are no longer tried, whether the broker answers.
+
+        Raises KafkaError.
+        """
         producer = await self.producer()
-        return self._failing_since is None or bool(await producer.client.force_metadata_update())
+        if self._failing_since is None:
+            return True
+        if asyncio.get_running_loop().time() - self._failed_at < SUSPICION_SECONDS:
+            return False
+        return bool(await producer.client.force_metadata_update())
 
     async def close(self) -> None:
         """Flush and close, within a few seconds."""
@@ -119,7 +136,7 @@ class ProducerSupply:
         self._discard()
 
     def _discard(self) -> None:
-        starting, self._starting = self._starting, None
+        starting, self._starting, self._current = self._starting, None, None
         if starting is not None:
             task = asyncio.create_task(_close(starting), name="producer: close")
             self._discarded.add(task)
@@ -133,7 +150,7 @@ class ProducerSupply:
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES,
+            max_request_size=MAX_DEAD_LETTER_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         try:

@@ -33,12 +33,7 @@ class KafkaPublisher:
         try:
             with metrics.PUBLISH_SECONDS.time():
                 async with asyncio.timeout(timeout):
-                    producer = await self._supply.producer()
-                    try:
-                        await self._send(producer, records)
-                    except KafkaError as error:
-                        self._supply.judge(producer, error)
-                        raise
+                    await self._send(await self._supply.producer(), records)
         except _TOO_LARGE as error:
             raise errors.RecordTooLargeError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
@@ -54,7 +49,7 @@ class KafkaPublisher:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 return await self._supply.healthy()
-        except (KafkaError, OSError, TimeoutError):
+        except (KafkaError, OSError, TimeoutError, errors.BrokerUnavailableError):
             return False
 
     async def close(self) -> None:
@@ -68,14 +63,25 @@ class KafkaPublisher:
                 for record in records:
                     own_trace = tracing.TRACEPARENT in record.headers
                     headers = headers_from(record.headers if own_trace else {**record.headers, **trace})
-                    acknowledgements.append(
-                        await producer.send(record.topic, value=record.value, key=record.key, headers=headers)
-                    )
-                for acknowledgement in acknowledgements:
-                    await acknowledgement
+                    acknowledgements.append(await self._take(producer, record, headers))
+                try:
+                    for acknowledgement in acknowledgements:
+                        await acknowledgement
+                except KafkaError as error:
+                    self._supply.not_acknowledged(producer, error)
+                    raise
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_look_at)
+
+    async def _take(
+        self, producer: Producer, record: OutboundRecord, headers: list[tuple[str, bytes]]
+    ) -> asyncio.Future[Any]:
+        try:
+            return await producer.send(record.topic, value=record.value, key=record.key, headers=headers)
+        except KafkaError as error:
+            self._supply.not_taken(producer, error)
+            raise
 
 
 def _look_at(acknowledgement: asyncio.Future[Any]) -> None:
