@@ -23,6 +23,27 @@ from sluice_local import postgres, processes
 from sluice_local.kafka import BrokerPorts, Kafka
 from sluice_local.postgres import Postgres
 
+_OWN_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each session of root's a temporary folder to itself.
+
+    PostgreSQL runs under another account then and must be able to pass through the folders above its data, but pytest
+    closes the folder that all sessions share to other accounts whenever one starts.
+    """
+    if os.geteuid() == 0 and config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="sluice-tests-")
+        config.stash[_OWN_FOLDER] = Path(config.option.basetemp)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove that folder, unless something failed and its logs are wanted."""
+    folder = session.config.stash.get(_OWN_FOLDER, None)
+    if folder is not None and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
