@@ -54,7 +54,7 @@ async def test_a_reader_is_woken_by_what_arrives() -> None:
     async def find() -> int | None:
         return there[0] if there else None
 
-    waiting = asyncio.create_task(arrivals.wait_for(find))
+    waiting = asyncio.create_task(arrivals.wait_for("id", find))
     await asyncio.sleep(0)
     there.append(7)
     arrivals.announce()
@@ -70,7 +70,7 @@ async def test_a_reader_looks_again_by_itself_for_what_another_copy_folds() -> N
         return next(answers)
 
     async with asyncio.timeout(5):
-        assert await arrivals.wait_for(find) == 7
+        assert await arrivals.wait_for("id", find) == 7
 
 
 async def test_patience_ends() -> None:
@@ -78,7 +78,7 @@ async def test_patience_ends() -> None:
         return None
 
     async with asyncio.timeout(5):
-        assert await Arrivals(patience=0.02, look=0.005).wait_for(find) is None
+        assert await Arrivals(patience=0.02, look=0.005).wait_for("id", find) is None
 
 
 async def test_a_flood_of_made_up_ids_is_not_waited_for() -> None:
@@ -90,8 +90,25 @@ async def test_a_flood_of_made_up_ids_is_not_waited_for() -> None:
         return None
 
     arrivals = Arrivals(patience=0.05, look=0.01, most_waiting=1)
-    await asyncio.gather(*(arrivals.wait_for(find) for _ in range(20)))
+    await asyncio.gather(*(arrivals.wait_for(number, find) for number in range(20)))
     assert looks <= 19 + 7
+
+
+async def test_what_was_waited_for_in_vain_is_not_waited_for_again_at_once() -> None:
+    looks = 0
+
+    async def find() -> int | None:
+        nonlocal looks
+        looks += 1
+        return None if looks < 100 else 7
+
+    arrivals = Arrivals(patience=0.02, look=0.005)
+    assert await arrivals.wait_for("id", find) is None
+    before = looks
+    assert await arrivals.wait_for("id", find) is None
+    assert looks == before + 1
+    looks = 99
+    assert await arrivals.wait_for("id", find) == 7, "it is found as soon as it is there"
 
 
 @pytest.mark.parametrize("positions", [[], [0]])

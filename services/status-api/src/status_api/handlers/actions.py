@@ -133,7 +133,9 @@ class TriggerActions:
     async def _found(self, call: Call) -> Overview:
         trigger_id = path_id(call, "trigger_id", "trigger")
         workspace_id = call.principal.workspace_id
-        version = await self._arrivals.wait_for(lambda: self._store.version(workspace_id, trigger_id))
+        version = await self._arrivals.wait_for(
+            (workspace_id, trigger_id), lambda: self._store.version(workspace_id, trigger_id)
+        )
         if version is None:
             raise not_found("trigger")
         return await load_overview(self._store, workspace_id, trigger_id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, TypeVar
 
 PATIENCE_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 MOST_WAITING: Final = 200
+MISSED_SECONDS: Final = 10.0
+MOST_MISSED: Final = 10_000
 
 T = TypeVar("T")
 
@@ -23,6 +26,7 @@ class Arrivals:
         self._look = look
         self._most_waiting = most_waiting
         self._waiting = 0
+        self._missed: OrderedDict[Hashable, float] = OrderedDict()
         self._arrived = asyncio.Event()
 
     def announce(self) -> None:
@@ -30,20 +34,34 @@ class Arrivals:
         arrived, self._arrived = self._arrived, asyncio.Event()
         arrived.set()
 
-    async def wait_for(self, find: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return what `find` finds, looking again until it does or two seconds are over; None then.
+    async def wait_for(self, key: Hashable, find: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Return what `find` finds for `key`, looking again until it does or two seconds are over; None then.
 
-        Where very many wait already, it looks only once: a flood of made-up ids must not become a flood of queries.
+        It looks only once for what was waited for in vain within the last ten seconds, and where very many wait
+        already: a flood of made-up ids must not become a flood of queries.
         """
         arrived = self._arrived
         found = await find()
-        if found is not None or self._waiting >= self._most_waiting:
+        if found is not None or self._waiting >= self._most_waiting or self._was_missed(key):
             return found
         self._waiting += 1
         try:
-            return await self._look_again(find, arrived)
+            found = await self._look_again(find, arrived)
         finally:
             self._waiting -= 1
+        if found is None:
+            self._note_missed(key)
+        return found
+
+    def _was_missed(self, key: Hashable) -> bool:
+        missed_at = self._missed.get(key)
+        return missed_at is not None and asyncio.get_running_loop().time() - missed_at < MISSED_SECONDS
+
+    def _note_missed(self, key: Hashable) -> None:
+        self._missed[key] = asyncio.get_running_loop().time()
+        self._missed.move_to_end(key)
+        if len(self._missed) > MOST_MISSED:
+            self._missed.popitem(last=False)
 
     async def _look_again(self, find: Callable[[], Awaitable[T | None]], arrived: asyncio.Event) -> T | None:
         clock = asyncio.get_running_loop().time

@@ -113,7 +113,9 @@ class ExecutionReads:
     async def _version(self, channel: Channel, call: Call) -> ExecutionVersion:
         execution_id = path_id(call, "execution_id", "execution")
         workspace_id = call.principal.workspace_id
-        found = await self._arrivals.wait_for(lambda: self._store.version_of_execution(workspace_id, execution_id))
+        found = await self._arrivals.wait_for(
+            (workspace_id, execution_id), lambda: self._store.version_of_execution(workspace_id, execution_id)
+        )
         if found is None or found.channel is not channel:
             raise not_found("execution")
         return found

@@ -108,7 +108,9 @@ class TriggerReads:
         """The trigger, or the answer that the caller has seen all of it already."""
         trigger_id = path_id(call, "trigger_id", "trigger")
         workspace_id = call.principal.workspace_id
-        version = await self._arrivals.wait_for(lambda: self._store.version(workspace_id, trigger_id))
+        version = await self._arrivals.wait_for(
+            (workspace_id, trigger_id), lambda: self._store.version(workspace_id, trigger_id)
+        )
         if version is None:
             raise not_found("trigger")
         tag = version_tag(call, version)
