@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from sluice_channel.arrivals import Arrival
 from sluice_channel.command_run import CommandRun
+from sluice_channel.domain.outcomes import MAX_UNCLEAR_ATTEMPTS
 from sluice_channel.ledger import Ledger
-from sluice_channel.provider import Accepted
-from sluice_contracts.vocabulary import Category, FailureCode, JobState
+from sluice_channel.provider import Accepted, Ambiguous, OutboundMessage, Outcome, RejectRecipient
+from sluice_contracts.vocabulary import Category, FailureCode, HoldCode, JobState
 from sluice_messaging.errors import TransientError
 from sluice_runtime.failpoints import FAILPOINTS
 
@@ -217,3 +220,51 @@ async def test_outcomes_are_recorded_although_the_database_goes_away_meanwhile(b
     assert [r.state for r in reports] == [JobState.SENT] * 3
     assert [r.state for r in await bench.carry_out(command)] == [JobState.SENT] * 3
     assert set(bench.provider.times.values()) == {1}
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("category", [Category.MARKETING, Category.AUTHENTICATION])
+async def test_however_often_workers_die_every_job_is_accounted_for(bench, died, monkeypatch, category, seed) -> None:
+    """Workers die anywhere, receipts come at any moment, and the command is repeated until it is answered."""
+    dice = random.Random(seed)
+    command = bench.command(dice.choice([1, 49, 50, 51, 130]), category=category)
+    receiver = await bench.worker()
+    accepted: set[str] = set()
+
+    def reach(_self: Any, _name: str) -> None:
+        if dice.random() < 0.2:
+            raise died
+
+    def answer(message: OutboundMessage) -> Outcome:
+        if dice.random() < 0.1:
+            return RejectRecipient("no", "No such number")
+        accepted.add(message.job_id)
+        return Ambiguous("reset") if dice.random() < 0.1 else Accepted(None)
+
+    monkeypatch.setattr(type(FAILPOINTS), "reach", reach)
+    bench.provider.script = answer
+    for _ in range(60):
+        try:
+            await (await bench.worker()).commands.handle(bench.record(command))
+            break
+        except type(died):
+            await bench.let_leases_run_out()
+            proven = [int(job.rpartition("-")[2]) for job in accepted if dice.random() < 0.3]
+            await receiver.receipts.apply(
+                [Arrival(bench.delivered(command, seq), bench.clock.now(), None, bench.workspace) for seq in proven]
+            )
+    else:
+        pytest.fail("the command was never answered")
+    monkeypatch.undo()
+    jobs = [report for report in bench.reports() if report.answers_round == 0][-1].jobs
+    assert jobs.seq == command.jobs.seq
+    most = max(bench.provider.times.values(), default=0)
+    assert most <= (1 if category is Category.MARKETING else MAX_UNCLEAR_ATTEMPTS)
+    for seq, state, code in zip(jobs.seq, jobs.state, jobs.code, strict=True):
+        job_id = f"{command.execution_id.hex}-{seq}"
+        if state is JobState.SENT:
+            assert job_id in accepted
+        elif state is JobState.FAILED:
+            assert code in {FailureCode.UNCERTAIN, FailureCode.RECIPIENT_REJECTED}
+        else:
+            assert (state, code, category) == (JobState.HELD, HoldCode.RETRY, Category.AUTHENTICATION)
