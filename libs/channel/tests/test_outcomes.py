@@ -109,7 +109,7 @@ def test_the_last_attempt_ends_in_failure() -> None:
 @pytest.mark.parametrize("category", [Category.MARKETING, Category.UTILITY])
 def test_an_ambiguous_hand_over_is_not_repeated(category: Category) -> None:
     result = settled(Ambiguous("reset"), category=category)
-    assert (result.state, result.code, result.is_unclear) == (JobState.FAILED, FailureCode.UNCERTAIN, True)
+    assert (result.state, result.code) == (JobState.FAILED, FailureCode.UNCERTAIN)
 
 
 @pytest.mark.parametrize("category", [Category.AUTHENTICATION, Category.TRANSACTIONAL])

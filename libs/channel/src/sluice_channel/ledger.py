@@ -64,7 +64,6 @@ class JobPlace:
     wave: int
     workspace_id: UUID
     trigger_id: UUID
-    account_id: UUID | None
     epoch: int
     is_doubtful: bool
 
@@ -240,8 +239,7 @@ class LedgerReader:
         async with self._database.connection() as connection:
             for row in await connection.fetch(_sql.waves_of_jobs, *_columns(references)):
                 places[row["place"]] = JobPlace(
-                    row["wave"], row["workspace_id"], row["trigger_id"], row["account_id"], row["epoch"],
-                    row["is_doubtful"],
+                    row["wave"], row["workspace_id"], row["trigger_id"], row["epoch"], row["is_doubtful"],
                 )  # fmt: skip
         return places
 

@@ -29,10 +29,6 @@ class Reservation:
     interval: float
     tail: float
 
-    def slot(self, place: int) -> float:
-        """Seconds from the reservation until the slot of the `place`-th message, from 0."""
-        return self.wait + place * self.interval
-
     def come_back(self, place: int, now: datetime) -> datetime:
         """Return when the `place`-th of those without a slot should come back, on a whole second."""
         return now + timedelta(seconds=math.ceil(max(self.tail, 0.0) + place * self.interval))

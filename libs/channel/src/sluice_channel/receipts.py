@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
 from pydantic import ValidationError
 
 from sluice_catalog.models import Suppression
@@ -30,8 +29,6 @@ from sluice_messaging.records import OutboundRecord, Record, outbound
 from sluice_runtime.clock import Clock
 
 REPORTS_IN_A_RECORD: Final = 500
-
-_log = structlog.get_logger()
 
 
 class Receipts:

@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
 from sluice_catalog.models import ProviderAccount
 from sluice_catalog.repository import Catalog
 from sluice_channel.accounts import Accounts
@@ -46,8 +44,6 @@ RECEIPTS_AT_ONCE: Final = 50
 _CATALOG_CONNECTIONS: Final = 4
 _RECEIPT_CONNECTIONS: Final = 4
 _CATALOG_CHANGED: Final = "catalog_changed"
-
-_log = structlog.get_logger()
 
 
 def schema_of(kind: ChannelKind) -> str:

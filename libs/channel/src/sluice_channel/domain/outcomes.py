@@ -63,11 +63,6 @@ class Settlement:
     segments: int | None = None
     suppress: SuppressionReason | None = None
 
-    @property
-    def is_unclear(self) -> bool:
-        """Whether the provider may have the message although the job is not sent."""
-        return self.state is not JobState.SENT and self.code == FailureCode.UNCERTAIN
-
 
 def backoff(attempt: int, draw: Draw) -> timedelta:
     """Return how long to wait after the `attempt`-th hand-over (from 1) failed: between nothing and the ceiling."""

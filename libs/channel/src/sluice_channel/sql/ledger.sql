@@ -100,7 +100,7 @@ WHERE execution_id = $1 AND page = $2 AND round < $3 AND proven IS NOT NULL
 -- name: waves_of_jobs
 -- The waves that hold these jobs: $1 executions, $2 pages, $3 rounds, $4 positions, one entry a job.
 SELECT
-    job.ordinality - 1 AS place, wave.wave, wave.workspace_id, wave.trigger_id, wave.account_id, wave.epoch,
+    job.ordinality - 1 AS place, wave.wave, wave.workspace_id, wave.trigger_id, wave.epoch,
     wave.recorded_at IS NULL OR job.seq = ANY (wave.doubtful) AS is_doubtful
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
     WITH ORDINALITY AS job (execution_id, page, round, seq, ordinality)
