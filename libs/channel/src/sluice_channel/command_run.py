@@ -64,7 +64,7 @@ class CommandRun:
         self._tools = tools
         self._command = command
         self._key = CommandKey(command.execution_id, command.page, command.round)
-        self._ledger = Ledger(tools.database, tools.lease_seconds)
+        self._ledger = Ledger(tools.database, tools.lease_seconds, tools.steady)
 
     async def carry_out(self) -> list[JobReport]:
         """Return a report on every job, in order; what is recorded already is answered from the ledger.

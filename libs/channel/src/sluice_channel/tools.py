@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice_catalog.repository import Catalog
@@ -21,7 +23,7 @@ from sluice_storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """`lease_seconds` is how long a claim is good before others may take it for cut off."""
+    """`lease_seconds` is how long a claim is good before others may take it for cut off; `steady` measures that."""
 
     kind: ChannelKind
     database: Database
@@ -36,3 +38,4 @@ class Tools:
     clock: Clock
     lease_seconds: float = 30.0
     draw: Draw = random.random
+    steady: Callable[[], float] = time.monotonic
