@@ -139,7 +139,24 @@ class RetryRequested(Message):
     seqs: list[int]
 
 
-TriggerMessage = Annotated[TriggerAccepted | TriggerActionRequested | RetryRequested, Field(discriminator="type")]
+class RepeatRequested(Message):
+    """An operator asks that commands that nobody has answered be sent again now instead of at their deadline.
+
+    Only those that were opened before `opened_before` and have been sent. A worker answers a repeat from its ledger, so
+    this makes nobody get a message twice.
+    """
+
+    TYPE: ClassVar[str] = "trigger.repeat_requested.v1"
+    type: Literal["trigger.repeat_requested.v1"] = "trigger.repeat_requested.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    requested_at: Instant
+    opened_before: Instant
+
+
+TriggerMessage = Annotated[
+    TriggerAccepted | TriggerActionRequested | RetryRequested | RepeatRequested, Field(discriminator="type")
+]
 
 _adapter: TypeAdapter[TriggerMessage] = TypeAdapter(TriggerMessage)
 

@@ -20,7 +20,12 @@ from sluice_contracts.messages.execution import (
     TriggerPlanned,
 )
 from sluice_contracts.messages.receipt import CallbackReceived, TrackingReceived
-from sluice_contracts.messages.trigger import RetryRequested, TriggerAccepted, TriggerActionRequested
+from sluice_contracts.messages.trigger import (
+    RepeatRequested,
+    RetryRequested,
+    TriggerAccepted,
+    TriggerActionRequested,
+)
 from sluice_contracts.topics import Topic
 from sluice_contracts.vocabulary import Channel, Lane
 
@@ -63,7 +68,11 @@ def _flows() -> Iterator[tuple[str, _Ends]]:
     yield topics.triggers(Lane.BULK), _Ends(("ingest",), readers, (TriggerAccepted,))
     yield (
         topics.triggers(Lane.PRIORITY),
-        _Ends(("ingest", "status-api"), readers, (TriggerAccepted, TriggerActionRequested, RetryRequested)),
+        _Ends(
+            ("ingest", "status-api", "operator"),
+            readers,
+            (TriggerAccepted, TriggerActionRequested, RetryRequested, RepeatRequested),
+        ),
     )
     for channel in Channel:
         worker = (f"channel-{channel}",)

@@ -36,6 +36,12 @@ async def stop(connection: Connection, trigger_id: UUID, now: datetime) -> None:
     await connection.execute(queries.settle_cohort, trigger_id)
 
 
+async def repeat(connection: Connection, trigger_id: UUID, opened_before: datetime, now: datetime) -> int:
+    """Let commands come again now that were sent, opened before `opened_before` and never answered; return how many."""
+    done = await connection.execute(queries.unanswered_commands_come_now, trigger_id, opened_before, now)
+    return int(done.rpartition(" ")[2])
+
+
 async def rest(connection: Connection, trigger_id: UUID) -> None:
     """Let nothing become due. What is under way is answered as held by its worker."""
     await connection.execute(queries.waiting_commands_rest, trigger_id)

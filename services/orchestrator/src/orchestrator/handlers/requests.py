@@ -1,4 +1,4 @@
-"""Carries out what somebody asks of a trigger: cancel, pause, resume, try failed jobs again."""
+"""Carries out what somebody asks of a trigger: cancel, pause, resume, try failed jobs again, send commands again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.domain.running import Mode, RunningTrigger, execution_of
 from orchestrator.handlers.announcing import said_of
 from orchestrator.handlers.wake import Wake
 from sluice_contracts.identifiers import PAGE_SIZE, page_of
-from sluice_contracts.messages.trigger import RetryRequested, TriggerActionRequested
+from sluice_contracts.messages.trigger import RepeatRequested, RetryRequested, TriggerActionRequested
 from sluice_contracts.topics import CONTROL
 from sluice_messaging.ports import EventPublisher
 from sluice_runtime.clock import Clock
@@ -69,6 +69,20 @@ class RequestHandler:
             page=request.page,
             epoch=request.epoch,
         )
+        FAILPOINTS.reach("orchestrator.after_commit")
+        self._wake.signal()
+
+    async def repeat(self, request: RepeatRequested) -> None:
+        """Send commands again that nobody has answered; whoever has carried one out answers from the ledger."""
+        commands = 0
+        async with self._database.transaction() as connection:
+            found = await self._records.triggers(connection, [request.trigger_id])
+            trigger = found.get(request.trigger_id)
+            if isinstance(trigger, RunningTrigger) and trigger.plan.workspace_id == request.workspace_id:
+                commands = await requests.repeat(
+                    connection, request.trigger_id, request.opened_before, self._clock.now()
+                )
+        _log.info("commands.repeat_requested", trigger_id=str(request.trigger_id), commands=commands)
         FAILPOINTS.reach("orchestrator.after_commit")
         self._wake.signal()
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from orchestrator.handlers.planning import Planner
 from orchestrator.handlers.requests import RequestHandler
 from sluice_contracts.messages.trigger import (
+    RepeatRequested,
     RetryRequested,
     TriggerAccepted,
     TriggerActionRequested,
@@ -39,6 +40,8 @@ class TriggerHandler:
                     await self._requests.act(message)
                 case RetryRequested():
                     await self._requests.retry(message)
+                case RepeatRequested():
+                    await self._requests.repeat(message)
                 case _:
                     continue
         FAILPOINTS.reach("orchestrator.before_offset")

@@ -210,6 +210,18 @@ RETURNING accepted IS NOT NULL AS planned
 UPDATE commands SET due_at = $2
 WHERE execution_id IN (SELECT execution_id FROM executions WHERE trigger_id = $1) AND sends = 0
 
+-- name: unanswered_commands_come_now
+WITH unanswered AS (
+    SELECT execution_id, page, round FROM commands
+    WHERE execution_id IN (SELECT execution_id FROM executions WHERE trigger_id = $1)
+      AND sends > 0 AND opened_at < $2 AND due_at > $3
+    ORDER BY execution_id, page, round
+    FOR UPDATE
+)
+UPDATE commands SET due_at = $3 FROM unanswered
+WHERE commands.execution_id = unanswered.execution_id AND commands.page = unanswered.page
+  AND commands.round = unanswered.round
+
 -- name: waiting_commands_rest
 UPDATE commands SET due_at = 'infinity'
 WHERE execution_id IN (SELECT execution_id FROM executions WHERE trigger_id = $1) AND sends = 0
