@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 PATIENCE_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 MOST_WAITING: Final = 200
-MISSED_SECONDS: Final = 10.0
+MISSED_SECONDS: Final = 60.0
 MOST_MISSED: Final = 10_000
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Arrivals:
     async def wait_for(self, key: Hashable, find: Callable[[], Awaitable[T | None]]) -> T | None:
         """Return what `find` finds for `key`, looking again until it does or two seconds are over; None then.
 
-        It looks only once for what was waited for in vain within the last ten seconds, and where very many wait
+        It looks only once for what was waited for in vain within the last minute, and where very many wait
         already: a flood of made-up ids must not become a flood of queries.
         """
         arrived = self._arrived
