@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import uvloop
 from aiosmtpd import smtp as server_side
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
@@ -135,6 +136,19 @@ async def test_a_batch_arrives_whole_and_each_recipient_has_its_own_outcome(inbo
     raw = handler.mails[0].content
     assert isinstance(raw, bytes)
     assert b"Hello\r\n.\r\n..dots\r\n" in raw
+
+
+def test_mail_goes_out_on_the_loop_that_services_run_on_too(inbox: tuple[Inbox, int]) -> None:
+    handler, port = inbox
+
+    async def send() -> Any:
+        async with provider_for(port) as provider:
+            return await provider.send([message("a@x.test", 1), message("b@x.test", 2)])
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcomes = runner.run(send())
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]
+    assert len(handler.mails) == 2
 
 
 async def test_the_queue_id_of_the_relay_is_kept(inbox: tuple[Inbox, int]) -> None:

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from aiosmtplib import SMTP
 
@@ -121,8 +121,9 @@ class Session:
         await client.connect()
         if not client.last_ehlo_response:
             await client.ehlo()
-        transport = client.transport
-        if not isinstance(transport, asyncio.Transport):
+        # Not to be asked what class it is of: uvloop's transports are of none of asyncio's.
+        transport = cast("asyncio.Transport | None", client.transport)
+        if transport is None:
             raise ConnectionError("the connection was lost while it was being opened")
         replies = _Replies()
         transport.set_protocol(replies)
