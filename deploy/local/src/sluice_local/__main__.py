@@ -80,6 +80,12 @@ def _console(arguments: Namespace) -> int:
     return asyncio.run(run(arguments))
 
 
+def _operating(arguments: Namespace) -> int:
+    from sluice_local.operating.commands import run
+
+    return asyncio.run(run(arguments))
+
+
 _COMMANDS = {
     "up": _up,
     "migrate": _migrate,
@@ -88,6 +94,10 @@ _COMMANDS = {
     "trigger": _console,
     "watch": _console,
     "demo": _console,
+    "dlq": _operating,
+    "replay": _operating,
+    "audit": _operating,
+    "doctor": _operating,
 }
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice_local.durations import parse_duration
+from sluice_local.operating.arguments import add_operating
 from sluice_local.options import parse_copies
 from sluice_local.terminal import LEVELS
 
@@ -27,6 +28,7 @@ def parser() -> ArgumentParser:
     watch = commands.add_parser("watch", parents=[shared], help="show a trigger's progress, live")
     watch.add_argument("trigger_id")
     commands.add_parser("demo", parents=[shared], help="play the three flows with a thousand contacts")
+    add_operating(commands, shared)
     return top
 
 

@@ -30,6 +30,7 @@ SCHEMAS: Final = {
     "channel_sms": "sluice_channel",
     "channel_email": "sluice_channel",
     "channel_whatsapp": "sluice_channel",
+    "operations": "sluice_local.operating",
 }
 """Every schema, and the package that holds its migrations."""
 

@@ -1,0 +1,1 @@
+"""Operators' tools: looking into a running installation and mending what needs a person to decide."""
