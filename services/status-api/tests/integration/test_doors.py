@@ -596,6 +596,30 @@ async def test_the_sandbox_shows_what_each_channel_got_the_newest_first(
     assert (await doors.get(f"/api/v1/sandbox/messages?trigger_id={uuid4()}"))["messages"] == []
 
 
+async def test_pages_of_the_sandbox_lose_nothing_where_ids_and_times_disagree(
+    doors: Doors, database: Database, status_dsn: str
+) -> None:
+    await migrate(status_dsn, "channel_sms", "sluice_channel")
+    for place in range(8):
+        await sandbox_got(
+            database,
+            Channel.SMS,
+            workspace_id=OURS,
+            trigger_id=uuid4(),
+            job_id=f"job-{place}",
+            accepted=True,
+            address="+15005550000",
+            # Of two calls at the same time the one that began later may be written down first.
+            at=START + timedelta(milliseconds=place ^ 1),
+        )
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = await doors.get("/api/v1/sandbox/messages?limit=3" + (f"&cursor={cursor}" if cursor else ""))
+        seen += [message["job_id"] for message in page["messages"]]
+        cursor = page["pagination"]["next_cursor"]
+    assert sorted(seen) == [f"job-{place}" for place in range(8)]
+
+
 async def test_the_openapi_document_knows_every_operation(doors: Doors) -> None:
     document = openapi_document(doors.declared, title="Sluice", version="1")
     assert len(document["paths"]) == 17

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import islice
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -47,21 +49,25 @@ class SandboxReads:
         """Answer one page."""
         query: SandboxQuery = call.query
         before = _places(query.cursor)
-        found: list[SandboxMessage] = []
+        found: list[list[SandboxMessage]] = []
         for channel in [query.channel] if query.channel else Channel:
             to = query.to.lower() if query.to and channel is Channel.EMAIL else query.to
-            found += await self._store.messages(
-                call.principal.workspace_id,
-                channel,
-                before.get(channel, _LAST_ID),
-                to,
-                query.trigger_id,
-                query.limit + 1,
+            found.append(
+                await self._store.messages(
+                    call.principal.workspace_id,
+                    channel,
+                    before.get(channel, _LAST_ID),
+                    to,
+                    query.trigger_id,
+                    query.limit + 1,
+                )
             )
-        found.sort(key=lambda message: (message.at, message.channel, message.id), reverse=True)
-        page = found[: query.limit]
+        # Merged and not sorted: messages kept at the same time need not have their ids in the order of their times, and
+        # the next page begins behind the last id of each channel.
+        merged = list(islice(merge(*found, key=lambda message: message.at, reverse=True), query.limit + 1))
+        page = merged[: query.limit]
         following = None
-        if len(found) > query.limit:
+        if len(merged) > query.limit:
             following = {channel.value: place for channel, place in before.items()}
             for message in page:
                 following[message.channel.value] = min(following.get(message.channel.value, _LAST_ID), message.id)
