@@ -600,12 +600,13 @@ async def test_pages_of_the_sandbox_lose_nothing_where_ids_and_times_disagree(
     doors: Doors, database: Database, status_dsn: str
 ) -> None:
     await migrate(status_dsn, "channel_sms", "sluice_channel")
+    trigger = uuid4()
     for place in range(8):
         await sandbox_got(
             database,
             Channel.SMS,
             workspace_id=OURS,
-            trigger_id=uuid4(),
+            trigger_id=trigger,
             job_id=f"job-{place}",
             accepted=True,
             address="+15005550000",
@@ -614,7 +615,8 @@ async def test_pages_of_the_sandbox_lose_nothing_where_ids_and_times_disagree(
         )
     seen, cursor = [], ""
     while cursor is not None:
-        page = await doors.get("/api/v1/sandbox/messages?limit=3" + (f"&cursor={cursor}" if cursor else ""))
+        path = f"/api/v1/sandbox/messages?trigger_id={trigger}&limit=3"
+        page = await doors.get(path + (f"&cursor={cursor}" if cursor else ""))
         seen += [message["job_id"] for message in page["messages"]]
         cursor = page["pagination"]["next_cursor"]
     assert sorted(seen) == [f"job-{place}" for place in range(8)]
