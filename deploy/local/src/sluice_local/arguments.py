@@ -22,7 +22,7 @@ def parser() -> ArgumentParser:
     shared.add_argument("--data", type=Path, default=Path(".sluice"), help="the stack's data directory (%(default)s)")
     _add_up(commands.add_parser("up", parents=[shared], help="start everything and keep it running"))
     _add_migrate(commands.add_parser("migrate", help="bring a database and a broker up to date"))
-    _add_clock(commands.add_parser("clock", parents=[shared], help="move the stack's clock"))
+    _add_clock(commands.add_parser("clock", help="move the stack's clock"), shared)
     _add_send(commands.add_parser("send", parents=[shared], help="send one message or many"))
     _add_trigger(commands.add_parser("trigger", parents=[shared], help="trigger a workflow"))
     watch = commands.add_parser("watch", parents=[shared], help="show a trigger's progress, live")
@@ -55,11 +55,11 @@ def _add_migrate(migrate: ArgumentParser) -> None:
     migrate.add_argument("--replication", type=int, default=3, help="how many copies of each topic (%(default)s)")
 
 
-def _add_clock(clock: ArgumentParser) -> None:
+def _add_clock(clock: ArgumentParser, shared: ArgumentParser) -> None:
     actions = clock.add_subparsers(dest="action", required=True, metavar="ACTION")
-    advance = actions.add_parser("advance", help="move it forward")
+    advance = actions.add_parser("advance", parents=[shared], help="move it forward")
     advance.add_argument("by", type=_checked(parse_duration), help="such as 90s, 15m, 2h, 3d or 1d12h")
-    actions.add_parser("show", help="say how far ahead it is")
+    actions.add_parser("show", parents=[shared], help="say how far ahead it is")
 
 
 def _add_send(send: ArgumentParser) -> None:
