@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real services in one thread, on simulated time, with every misfortune drawn from a seed."""

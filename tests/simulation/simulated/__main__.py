@@ -1,0 +1,60 @@
+"""`python -m simulated --seeds 1000`: play seeds on every core and say what was found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from os import cpu_count
+
+from simulated.run import Outcome, simulate
+from simulated.variants import Variant
+
+
+def main() -> int:
+    """Return 0 where nothing was found, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="simulated", description="Deterministic simulation of the whole pipeline.")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to play")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=cpu_count() or 1, help="how many at once")
+    parser.add_argument("--variant", type=Variant, choices=list(Variant), help="play a version that is built wrong")
+    parser.add_argument("--story", action="store_true", help="tell everything that happens in the first seed")
+    options = parser.parse_args()
+    if options.story:
+        return _tell(options.first, options.variant)
+    return _play(range(options.first, options.first + options.seeds), options.jobs, options.variant)
+
+
+def _tell(seed: int, variant: Variant | None) -> int:
+    outcome = simulate(seed, variant, tells=True)
+    print(*outcome.story, sep="\n")  # noqa: T201
+    print(_line(outcome))  # noqa: T201
+    return bool(outcome.violations)
+
+
+def _play(seeds: range, jobs: int, variant: Variant | None) -> int:
+    started = time.monotonic()
+    found = messages = deaths = 0
+    with ProcessPoolExecutor(jobs) as pool:
+        for outcome in pool.map(partial(simulate, variant=variant), seeds, chunksize=4):
+            print(_line(outcome), flush=True)  # noqa: T201
+            found += bool(outcome.violations)
+            messages += outcome.messages
+            deaths += outcome.deaths
+    seconds = time.monotonic() - started
+    print(  # noqa: T201
+        f"{len(seeds)} seeds in {seconds:.0f} s ({len(seeds) / seconds * 60:.0f} a minute): {messages} hand-overs, "
+        f"{deaths} deaths, {found} seeds with violations"
+    )
+    return int(bool(found) is (variant is None))
+
+
+def _line(outcome: Outcome) -> str:
+    faults = "".join(f"\n    {violation[:2000]}" for violation in outcome.violations[:5])
+    return f"{outcome.seed:>7} {outcome.digest:<24} {outcome.seconds:7.1f} s {outcome.messages:5} {faults}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The broker as one process reaches it: `MemoryMessaging`, with requests that take time, get lost, and die with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from simulated.world import Machine, World
+from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.memory import MemoryBroker, MemoryMessaging, MemorySource
+from sluice_messaging.records import OutboundRecord, Partition, Record
+from sluice_messaging.retry import Backoff
+from sluice_messaging.sources import AssignmentListener, Backlog, RecordSource
+
+SESSION_SECONDS = 2.0
+
+
+class SimulatedPublisher:
+    """Stores records a partition at a time, in any order of partitions. A failure may come in the middle, or afterwards."""
+
+    def __init__(self, world: World, machine: Machine, broker: MemoryBroker) -> None:
+        self._world = world
+        self._machine = machine
+        self._broker = broker
+
+    async def publish(self, records: Sequence[OutboundRecord], *, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        streams: dict[tuple[str, bytes | None], list[OutboundRecord]] = {}
+        for record in records:
+            streams.setdefault((record.topic, record.key), []).append(record)
+        order = list(streams)
+        self._world.fate.shuffle(order)
+        for name in order:
+            await self._publish_one(streams[name])
+
+    async def healthy(self) -> bool:
+        return True
+
+    async def _publish_one(self, records: Sequence[OutboundRecord]) -> None:
+        lost = self._world.chance(self._world.weather.lost_publishes)
+        never_arrived = lost and self._world.fate.random() < 0.5
+
+        def action() -> None:
+            if not never_arrived:
+                at = int(self._world.loop.now().timestamp() * 1000)
+                for record in records:
+                    stored = self._broker.append(record, at)
+                    self._world.note("stored", stored.topic, stored.partition, stored.offset, stored.value.decode())
+            if lost:
+                raise BrokerUnavailableError("simulated")
+
+        await self._world.remote(self._machine, "publish", f"publish {records[0].topic}", action)
+
+
+class SimulatedSource:
+    """A membership that ends when its process has been silent for a session, or when fate drops it."""
+
+    def __init__(self, world: World, machine: Machine, broker: MemoryBroker, topics: Sequence[str], group: str) -> None:
+        self.group = group
+        self.topics = topics
+        self.machine = machine
+        self._world = world
+        self._broker = broker
+        self._inner = MemorySource(broker, topics, group)
+        self._listener: AssignmentListener | None = None
+        self.evicted = asyncio.Event()
+        machine.dies.append(lambda: world.later(SESSION_SECONDS, self.evict))
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group counts on it."""
+        return self._inner in self._broker.group(self.group).members
+
+    async def open(self, listener: AssignmentListener) -> None:
+        self._listener = listener
+        await self._world.remote(self.machine, "poll", f"join {self.group}", lambda: None)
+        await self._outside(self._inner.open(self))
+
+    async def revoked(self) -> None:
+        """Tell the member, and wait until it is through, or out of the group."""
+        if self._listener is None or self.evicted.is_set():
+            return
+        telling = self._world.start(self.machine, self._listener.revoked())
+        leaving = self._world.start(None, self.evicted.wait())
+        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+
+    def assigned(self, partitions: frozenset[Partition]) -> None:
+        if self._listener is not None and not self.evicted.is_set():
+            self._listener.assigned(partitions)
+
+    async def fetch(self, *, limit: int, wait: float, without: Collection[Partition] = ()) -> Sequence[Record]:
+        self._check()
+        positions = list(self._inner._positions.items())
+        self._world.fate.shuffle(positions)
+        self._inner._positions = dict(positions)
+        records = await self._inner.fetch(limit=limit, wait=wait, without=without)
+        self._check()
+        return records
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
+        if self.evicted.is_set():
+            return False
+        committing: list[bool] = []
+
+        def action() -> bool:
+            owned = not self.evicted.is_set() and offsets.keys() <= self._inner._positions.keys()
+            if owned:
+                self._broker.group(self.group).committed.update(offsets)
+            committing.append(owned)
+            return owned
+
+        return await self._world.remote(self.machine, "offsets", f"commit {self.group} {dict(offsets)}", action)
+
+    async def backlog(self) -> Mapping[Partition, Backlog]:
+        return {}
+
+    async def close(self) -> None:
+        if not self.machine.is_dead and not self.evicted.is_set():
+            await self._outside(self._inner.close())
+
+    def evict(self) -> None:
+        """Take it out of its group, as the broker does with a member that has not been heard of."""
+        if self.evicted.is_set():
+            return
+        self.evicted.set()
+        self._world.note("evicted", self.machine.name, self.group)
+        group = self._broker.group(self.group)
+        if self._inner in group.members:
+            group.members.remove(self._inner)
+            self._inner._positions = {}
+            self._world.start(None, group.rebalance(self._broker))
+
+    def _check(self) -> None:
+        if self.evicted.is_set():
+            raise BrokerUnavailableError("no member of the group any more")
+
+    async def _outside(self, work: Any) -> None:
+        await asyncio.shield(self._world.start(None, work))
+
+
+class SimulatedMessaging(MemoryMessaging):
+    """The `Messaging` of one process."""
+
+    def __init__(self, world: World, machine: Machine, broker: MemoryBroker, sources: list[SimulatedSource]) -> None:
+        super().__init__(broker, world.loop, backoff=Backoff(base=0.05, cap=1.0, uniform=world.fate.uniform))
+        self._world = world
+        self._machine = machine
+        self._sources = sources
+        self._simulated = SimulatedPublisher(world, machine, broker)
+
+    @property
+    def publisher(self) -> SimulatedPublisher:  # type: ignore[override]
+        return self._simulated
+
+    def _record_source(self, topics: Sequence[str], group: str) -> RecordSource:
+        source = SimulatedSource(self._world, self._machine, self.broker, topics, group)
+        self._sources.append(source)
+        return source

@@ -1,0 +1,130 @@
+"""Ways to build it wrong. Each must be found out: a simulation that finds nothing in these finds nothing anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from unittest.mock import patch
+
+from simulated.broker import SimulatedSource
+from sluice_channel import emission
+from sluice_channel.command_run import CommandRun
+from sluice_channel.commands import CommandHandler
+from sluice_channel.ledger import CommandKey, Lease, Ledger, Recorded, WaveFacts
+from sluice_channel.reports import JobReport
+from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.vocabulary import JobState
+from sluice_messaging.records import Partition, Record
+
+
+class Variant(StrEnum):
+    """What is built wrong."""
+
+    EMIT_BEFORE_RECORD = "emit-before-record"
+    COMMIT_BEFORE_EMIT = "commit-before-emit"
+    NO_CLAIM = "no-claim"
+
+
+@contextmanager
+def built(variant: Variant | None) -> Iterator[None]:
+    """Build everything that is started meanwhile as `variant` says; None: as it is."""
+    match variant:
+        case None:
+            yield
+        case Variant.EMIT_BEFORE_RECORD:
+            with (
+                patch("sluice_channel.command_run.Ledger", _ForgetfulLedger),
+                patch("simulated.copies.CommandHandler", _HastyHandler),
+            ):
+                yield
+        case Variant.COMMIT_BEFORE_EMIT:
+            with patch.object(SimulatedSource, "fetch", _fetch_and_commit):
+                yield
+        case Variant.NO_CLAIM:
+            with patch("sluice_channel.command_run.Ledger", _BoldLedger):
+                yield
+
+
+class _ForgetfulLedger(Ledger):
+    """Writes nothing down before it is told to."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.put_off: list[Callable[[], Awaitable[Any]]] = []
+
+    async def record(
+        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int], now: datetime
+    ) -> Recorded:
+        self.put_off.append(lambda: super(_ForgetfulLedger, self).record(key, number, reports, doubtful, now))
+        return Recorded(frozenset())
+
+    async def record_and_claim(
+        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int],
+        following: Sequence[JobReport], following_number: int, facts: WaveFacts, now: datetime,
+    ) -> Recorded:  # fmt: skip
+        await self.record(key, number, reports, doubtful, now)
+        return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))
+
+
+class _HastyHandler(CommandHandler):
+    """Tells everybody, and then writes it down."""
+
+    async def handle(self, record: Record) -> None:
+        command = record.decode(JobsCommanded)
+        run = CommandRun(self._tools, command)
+        reports = await run.carry_out()
+        await self._publisher.publish([emission.answer_to(command, reports, self._tools.clock.now())])
+        ledger = run._ledger
+        if isinstance(ledger, _ForgetfulLedger):
+            for write in ledger.put_off:
+                await write()
+
+
+_fetch = SimulatedSource.fetch
+
+
+async def _fetch_and_commit(
+    self: SimulatedSource, *, limit: int, wait: float, without: Collection[Partition] = ()
+) -> Sequence[Record]:
+    """Commit what was fetched at once, as a consumer does that commits by itself."""
+    records = await _fetch(self, limit=limit, wait=wait, without=without)
+    offsets = {record.source: record.offset + 1 for record in records}
+    if offsets:
+        await self.commit(offsets)
+    return records
+
+
+class _BoldLedger(Ledger):
+    """Claims nothing: a wave is written down once, when it is over."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._facts: dict[int, WaveFacts] = {}
+
+    async def claim(
+        self, key: CommandKey, number: int, reports: Sequence[JobReport], facts: WaveFacts, now: datetime,
+        connection: Any = None,
+    ) -> Lease | None:  # fmt: skip
+        if not any(report.state is JobState.SENDING for report in reports):
+            return await super().claim(key, number, reports, facts, now, connection)
+        self._facts[number] = facts
+        return Lease(number, self._steady() + self._lease_seconds, self._steady)
+
+    async def record(
+        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int], now: datetime
+    ) -> Recorded:
+        if number in self._facts:
+            settled = [replace(one) for one in reports]
+            await super().claim(key, number, settled, self._facts[number], now)
+        return Recorded(frozenset())
+
+    async def record_and_claim(
+        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int],
+        following: Sequence[JobReport], following_number: int, facts: WaveFacts, now: datetime,
+    ) -> Recorded:  # fmt: skip
+        await self.record(key, number, reports, doubtful, now)
+        return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))
