@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sluice_contracts.base import format_instant
 from sluice_local.durations import describe
 from sluice_local.operating import marks
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Installation
-from sluice_local.operating.letters import Letter, Marks, Place, letter_at, letters_in, written_at
+from sluice_local.operating.letters import Letter, Marks, Place, letter_at, letters_in
 from sluice_local.operating.masking import masked, masked_text
 from sluice_local.operating.messages import NotAMessageError, dead_letter_topics, message_of, source_of
+from sluice_local.operating.pretty import pretty
 
 
 @dataclass(slots=True)
@@ -45,13 +44,13 @@ class Tally:
             self.redriven += 1
             return
         self.waiting += 1
-        self.edited += letter.edited_value is not None
-        self.oldest = self.oldest or written_at(letter.record)
+        self.edited += letter.is_edited
+        self.oldest = self.oldest or letter.written_at
         reason = self.reasons.setdefault(letter.kind_of_reason, Reason(letter.reason, letter.place))
         reason.letters += 1
 
 
-async def tally(installation: Installation, noted: Mapping[str, Marks]) -> dict[str, Tally]:
+async def tally(installation: Installation, noted: Marks) -> dict[str, Tally]:
     """Return what lies in each dead-letter topic that holds anything, leaving out what `noted` says was redriven."""
     tallies: dict[str, Tally] = {}
     async with installation.broker() as broker:
@@ -61,15 +60,15 @@ async def tally(installation: Installation, noted: Mapping[str, Marks]) -> dict[
         for topic in dead_letter_topics():
             if any(extent.end > extent.first for partition, extent in extents.items() if partition.topic == topic):
                 found = tallies[topic] = Tally()
-                async for letter in letters_in(broker, topic, noted.get(topic, {})):
+                async for letter in letters_in(broker, topic, noted):
                     found.add(letter)
     return tallies
 
 
-async def noted_marks(installation: Installation) -> dict[str, Marks]:
-    """Return what was noted about the letters of every topic. Raises OperatingError without a database."""
+async def noted_marks(installation: Installation) -> Marks:
+    """Return what operators did with dead letters. Raises OperatingError without a database."""
     async with installation.database(marks.SCHEMA) as connection:
-        return {topic: await marks.marks_of(connection, topic) for topic in dead_letter_topics()}
+        return await marks.all_marks(connection)
 
 
 async def list_topics(installation: Installation) -> int:
@@ -93,8 +92,7 @@ async def show(installation: Installation, arguments: Namespace) -> int:
     """Print one letter: headers, reason, and its value, readable and without addresses unless asked for them."""
     source = source_of(arguments.topic)
     try:
-        async with installation.database(marks.SCHEMA) as connection:
-            noted = await marks.marks_of(connection, arguments.topic)
+        noted = await noted_marks(installation)
     except OperatingError as error:
         print(f"sluice: {error}; whether it was edited or redriven is not known", file=sys.stderr)
         noted = {}
@@ -102,7 +100,7 @@ async def show(installation: Installation, arguments: Namespace) -> int:
         letter = await letter_at(broker, arguments.topic, arguments.place, noted)
     headers = letter.record.headers
     lines = {
-        "place": f"{arguments.topic} {letter.place}, written {format_instant(written_at(letter.record))}",
+        "place": f"{arguments.topic} {letter.place}, written {format_instant(letter.written_at)}",
         "came from": f"{headers.get('x-original-topic', source.name)} {headers.get('x-original-partition', '?')}:"
         f"{headers.get('x-original-offset', '?')}",
         "reason": letter.reason,
@@ -117,7 +115,7 @@ async def show(installation: Installation, arguments: Namespace) -> int:
     print("headers")
     for name, value in headers.items():
         print(f"  {name}: {value if arguments.unmasked else masked_text(value)}")
-    print("value as edited" if letter.edited_value is not None else "value")
+    print("value as edited" if letter.is_edited else "value")
     print(shown_value(letter.value, unmasked=arguments.unmasked))
     return 0
 
@@ -125,10 +123,10 @@ async def show(installation: Installation, arguments: Namespace) -> int:
 def shown_value(value: bytes, *, unmasked: bool) -> str:
     """Return `value` as indented JSON, or as text where it is none."""
     try:
-        content: Any = json.loads(value)
+        content = json.loads(value)
     except ValueError:
         return _shown_text(value, unmasked)
-    return json.dumps(content if unmasked else masked(content), indent=2, ensure_ascii=False)
+    return pretty(content if unmasked else masked(content))
 
 
 def _shown_text(value: bytes, unmasked: bool) -> str:
@@ -150,12 +148,11 @@ def _summary(found: Tally) -> str:
 
 def _state(letter: Letter) -> str:
     mark, parts = letter.mark, []
-    if mark is not None and mark.edited_at is not None:
+    if mark.edited_at is not None:
         parts.append(f"edited {format_instant(mark.edited_at)}")
-    if mark is not None and mark.redriven_at is not None:
-        parts.append(
-            f"redriven {format_instant(mark.redriven_at)}" + (f", {mark.redrives} times" * (mark.redrives > 1))
-        )
+    if mark.redriven_at is not None:
+        often = f", {mark.redrives} times" if mark.redrives > 1 else ""
+        parts.append(f"redriven {format_instant(mark.redriven_at)}{often}")
     else:
         parts.append("not redriven")
     if letter.lost_bytes:

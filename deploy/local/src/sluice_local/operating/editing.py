@@ -14,7 +14,7 @@ from typing import Final
 
 from sluice_contracts.topics import Topic
 from sluice_local.operating import marks
-from sluice_local.operating.dead_letters import shown_value
+from sluice_local.operating.dead_letters import noted_marks, shown_value
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Installation
 from sluice_local.operating.letters import Letter, letter_at
@@ -26,29 +26,35 @@ _STANDARD_INPUT: Final = "-"
 async def edit(installation: Installation, arguments: Namespace) -> int:
     """Take a new value from a file or the editor, and keep it if it is a message of the letter's own topic."""
     source = source_of(arguments.topic)
-    async with installation.database(marks.SCHEMA) as connection:
-        if arguments.discard:
-            return await _discard(await marks.discard_edit(connection, arguments.topic, arguments.place), arguments)
-        noted = await marks.marks_of(connection, arguments.topic)
+    noted = await noted_marks(installation)
     async with installation.broker() as broker:
         letter = await letter_at(broker, arguments.topic, arguments.place, noted)
-    # Neither connection is kept open while somebody types.
+    if arguments.discard:
+        return await _discard(installation, letter)
+    # No connection is kept open while somebody types.
     file = Path(arguments.value_file) if arguments.value_file else None
     text = _typed(letter) if file is None else _read(file)
+    if file is None and text == _opened(letter):
+        return _unchanged(letter)
     value = _accepted(source, letter, text, typed=file is None)
     if value == letter.value:
-        print(f"{arguments.topic} {letter.place} is as it was: nothing changed")
-        return 0
+        return _unchanged(letter)
     async with installation.database(marks.SCHEMA) as connection:
-        await marks.note_edit(connection, letter.record, value, installation.clock.now())
+        await marks.note_edit(connection, letter, value, installation.clock.now())
     print(f"{arguments.topic} {letter.place} is edited; `sluice dlq redrive {arguments.topic} {letter.place}` sends it")
     return 0
 
 
-async def _discard(was_there: bool, arguments: Namespace) -> int:
-    if not was_there:
-        raise OperatingError(f"{arguments.topic} {arguments.place} was not edited")
-    print(f"the edit of {arguments.topic} {arguments.place} is discarded")
+def _unchanged(letter: Letter) -> int:
+    print(f"{letter.record.topic} {letter.place} is as it was: nothing changed")
+    return 0
+
+
+async def _discard(installation: Installation, letter: Letter) -> int:
+    async with installation.database(marks.SCHEMA) as connection:
+        if not await marks.discard_edit(connection, letter):
+            raise OperatingError(f"{letter.record.topic} {letter.place} was not edited")
+    print(f"the edit of {letter.record.topic} {letter.place} is discarded")
     return 0
 
 
@@ -82,7 +88,7 @@ def _typed(letter: Letter) -> str:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         raise OperatingError("set EDITOR to the editor to open, or give the new value with --value-file")
-    file = Path(_keep(shown_value(letter.value, unmasked=True)))
+    file = Path(_keep(_opened(letter)))
     try:
         code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
         if code:
@@ -92,6 +98,11 @@ def _typed(letter: Letter) -> str:
         raise OperatingError(f"{editor} cannot be started: {error}") from error
     finally:
         file.unlink(missing_ok=True)
+
+
+def _opened(letter: Letter) -> str:
+    """Return the text that the editor opens with."""
+    return shown_value(letter.value, unmasked=True) + "\n"
 
 
 def _keep(text: str) -> str:

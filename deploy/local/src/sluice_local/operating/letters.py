@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from sluice_local.operating.errors import OperatingError
@@ -14,13 +15,13 @@ from sluice_messaging.records import TYPE_HEADER, OutboundRecord, Partition, Rec
 from sluice_runtime.redaction import mask_addresses_in
 
 REDRIVEN_FROM: Final = "x-redriven-from"
-_OWN_HEADERS: Final = "x-"
+_ADDED_HEADERS: Final = "x-"
 _PLACE: Final = re.compile(r"(\d{1,9}):(\d{1,18})")
 _NUMBERS: Final = re.compile(r"\d+")
 
 
 class Place(NamedTuple):
-    """Where a letter lies in its topic; as text, `partition:offset`."""
+    """Where a record lies in a topic; as text, `partition:offset`."""
 
     partition: int
     offset: int
@@ -37,18 +38,38 @@ class Place(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
+class Origin(NamedTuple):
+    """The record that died, by where it did; `fingerprint` is the SHA-256 of its value."""
+
+    topic: str
+    place: Place
+    fingerprint: bytes
+
+    @classmethod
+    def of(cls, record: Record) -> Origin:
+        """Return what the letter `record` is about; one that says nothing of its origin is about itself."""
+        topic, partition, offset = (
+            record.headers.get(f"x-original-{name}") for name in ("topic", "partition", "offset")
+        )
+        place = Place(record.partition, record.offset)
+        if topic is None or partition is None or offset is None or not _PLACE.fullmatch(f"{partition}:{offset}"):
+            topic = record.topic
+        else:
+            place = Place(int(partition), int(offset))
+        return cls(topic, place, sha256(record.value).digest())
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What operators did with one letter."""
+    """What operators did with one record that died."""
 
-    written_at: datetime
     edited_value: bytes | None = None
     edited_at: datetime | None = None
     redriven_at: datetime | None = None
     redrives: int = 0
 
 
-Marks = Mapping[Place, Mark]
+Marks = Mapping[Origin, Mark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +77,24 @@ class Letter:
     """One record of a dead-letter topic."""
 
     record: Record
-    mark: Mark | None = None
+    origin: Origin
+    mark: Mark
 
     @classmethod
     def of(cls, record: Record, marks: Marks) -> Letter:
-        """Return `record` with what was noted about it; a note about an earlier record at its place is no such note."""
-        mark = marks.get(Place(record.partition, record.offset))
-        return cls(record, mark if mark is not None and mark.written_at == written_at(record) else None)
+        """Return `record` with what was noted about it."""
+        origin = Origin.of(record)
+        return cls(record, origin, marks.get(origin, Mark()))
 
     @property
     def place(self) -> Place:
         """Where it lies."""
         return Place(self.record.partition, self.record.offset)
+
+    @property
+    def written_at(self) -> datetime:
+        """When it was written, by its writer's machine."""
+        return written_at(self.record)
 
     @property
     def reason(self) -> str:
@@ -82,24 +109,24 @@ class Letter:
         return _NUMBERS.sub("#", self.reason)[:160]
 
     @property
-    def is_redriven(self) -> bool:
-        """Whether somebody has sent it back to its topic."""
-        return self.mark is not None and self.mark.redriven_at is not None
-
-    @property
-    def edited_value(self) -> bytes | None:
-        """The value that somebody put in place of its own."""
-        return None if self.mark is None else self.mark.edited_value
-
-    @property
     def value(self) -> bytes:
         """What a redrive would send."""
-        return self.record.value if self.edited_value is None else self.edited_value
+        return self.record.value if self.mark.edited_value is None else self.mark.edited_value
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody has put another value in place of its own."""
+        return self.mark.edited_value is not None
+
+    @property
+    def is_redriven(self) -> bool:
+        """Whether somebody has sent its record back to its topic."""
+        return self.mark.redriven_at is not None
 
     @property
     def lost_bytes(self) -> int:
         """How long its value was, where that was too large to be kept and nobody has put another in its place."""
-        return 0 if self.edited_value is not None else int(self.record.headers.get("x-omitted-bytes", 0))
+        return 0 if self.is_edited else int(self.record.headers.get("x-omitted-bytes", 0))
 
     def redriven(self, topic: str, message_type: str | None) -> OutboundRecord:
         """Return the record to append to `topic`: key and headers as they were before it died, and where it was since.
@@ -107,14 +134,14 @@ class Letter:
         `message_type` is the type that an edited value has; None leaves the header as it was.
         """
         record = self.record
-        headers = {name: value for name, value in record.headers.items() if not name.startswith(_OWN_HEADERS)}
+        headers = {name: value for name, value in record.headers.items() if not name.startswith(_ADDED_HEADERS)}
         if message_type is not None:
             headers[TYPE_HEADER] = message_type
         return OutboundRecord(topic, record.key, self.value, {**headers, REDRIVEN_FROM: f"{record.topic} {self.place}"})
 
 
 def written_at(record: Record) -> datetime:
-    """Return when the broker took `record`."""
+    """Return when `record` was written, by its writer's machine."""
     return datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
 
 

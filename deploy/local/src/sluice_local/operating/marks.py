@@ -3,54 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Connection
-from sluice_local.operating.letters import Letter, Mark, Marks, Place, written_at
-from sluice_messaging.records import Record
+from sluice_local.operating.letters import Letter, Mark, Marks, Origin, Place
+from sluice_local.operating.messages import dead_letter_topics, source_of
 from sluice_storage import statements
 
-SCHEMA = "operations"
+SCHEMA: Final = "operations"
+KEPT_FOR: Final = timedelta(days=60)
+"""Twice as long as dead letters are kept themselves."""
 
 _sql = statements.load("sluice_local.operating", "marks.sql")
 
 
-async def marks_of(connection: Connection, topic: str) -> Marks:
-    """Return everything noted about the letters in `topic`."""
+async def all_marks(connection: Connection) -> Marks:
+    """Return everything that is noted about dead letters."""
+    # A letter that does not say where it died is known by where it lies.
+    topics = [name for letters in dead_letter_topics() for name in (letters, source_of(letters).name)]
     return {
-        Place(row["partition"], row["record_offset"]): Mark(
-            row["written_at"], row["edited_value"], row["edited_at"], row["redriven_at"], row["redrives"]
+        Origin(row["topic"], Place(row["partition"], row["record_offset"]), row["fingerprint"]): Mark(
+            row["edited_value"], row["edited_at"], row["redriven_at"], row["redrives"]
         )
-        for row in await connection.fetch(_sql.marks_of, topic)
+        for row in await connection.fetch(_sql.marks_of, topics)
     }
 
 
-async def note_edit(connection: Connection, record: Record, value: bytes, now: datetime) -> None:
+async def note_edit(connection: Connection, letter: Letter, value: bytes, now: datetime) -> None:
     """Keep `value` in place of the record's own, for the next redrive."""
-    await connection.execute(_sql.edit, record.topic, record.partition, record.offset, written_at(record), value, now)
+    origin = letter.origin
+    await connection.execute(_sql.edit, origin.topic, *origin.place, origin.fingerprint, value, now)
 
 
-async def discard_edit(connection: Connection, topic: str, place: Place) -> bool:
+async def discard_edit(connection: Connection, letter: Letter) -> bool:
     """Forget the edit of a letter; return whether there was one."""
-    return await connection.execute(_sql.discard_edit, topic, place.partition, place.offset) != "UPDATE 0"
+    origin = letter.origin
+    done = await connection.execute(_sql.discard_edit, origin.topic, *origin.place, origin.fingerprint)
+    return done != "UPDATE 0"
 
 
-async def note_redriven(connection: Connection, topic: str, letters: Sequence[Letter], now: datetime) -> None:
-    """Note that `letters` of `topic` are stored in their own topic again."""
+async def note_redriven(connection: Connection, letters: Sequence[Letter], now: datetime) -> None:
+    """Note that the records of `letters`, each once, are stored in their own topic again."""
+    origins = [letter.origin for letter in letters]
     await connection.execute(
         _sql.redriven,
-        topic,
-        [letter.place.partition for letter in letters],
-        [letter.place.offset for letter in letters],
-        [written_at(letter.record) for letter in letters],
+        [origin.topic for origin in origins],
+        [origin.place.partition for origin in origins],
+        [origin.place.offset for origin in origins],
+        [origin.fingerprint for origin in origins],
         now,
     )
 
 
-async def forget(connection: Connection, topic: str, partition: int, before: int) -> None:
-    """Forget what was noted about letters that `topic` does not hold any more."""
-    await connection.execute(_sql.forget, topic, partition, before)
+async def forget(connection: Connection, now: datetime) -> None:
+    """Forget what was noted about letters that no topic holds any more."""
+    await connection.execute(_sql.forget, now - KEPT_FOR)
 
 
 async def take_turn(connection: Connection) -> None:

@@ -19,7 +19,10 @@ _ADDRESS_FIELDS: Final = frozenset(
         "recipient_id", "wa_id", "contact_phone", "destination", "mailbox",
     }
 )  # fmt: skip
-_PERSONAL_FIELDS: Final = frozenset({"name", "first_name", "last_name", "profile", "profilename"})
+_PERSONAL_FIELDS: Final = frozenset({"first_name", "last_name", "profilename"})
+_COLUMNS_OF_CONTACTS: Final = "fields"
+"""In a command: whatever of its contacts the content refers to."""
+
 _TELEPHONE: Final = re.compile(r"(?:whatsapp:)?\+?[0-9][0-9 ()./-]{7,18}")
 
 
@@ -28,6 +31,8 @@ def masked(value: Any, field: str = "") -> Any:
     match value:
         case {"type": CallbackReceived.TYPE, "body": str(body)}:
             return {**_masked_object(value), "body": masked(opened(body))}
+        case dict() if field == _COLUMNS_OF_CONTACTS:
+            return {name: [_initial(item) for item in _items(column)] for name, column in value.items()}
         case dict():
             return _masked_object(value)
         case list():
@@ -61,11 +66,19 @@ def _masked_object(value: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name): masked(item, str(name)) for name, item in value.items()}
 
 
-def _masked_text(text: str, field: str) -> str:
+def _masked_text(text: str, field: str) -> str | None:
     if field in _ADDRESS_FIELDS:
         return mask_address(text)
     if field in _PERSONAL_FIELDS:
-        return f"{text[:1]}***"
+        return _initial(text)
     if _TELEPHONE.fullmatch(text):
         return mask_address(text)
     return mask_addresses_in(text)
+
+
+def _initial(value: Any) -> str | None:
+    return None if value is None else f"{value[:1]}***" if isinstance(value, str) else "***"
+
+
+def _items(column: Any) -> list[Any]:
+    return column if isinstance(column, list) else [column]

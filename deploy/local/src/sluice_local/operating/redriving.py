@@ -17,7 +17,7 @@ from sluice_contracts.topics import Topic
 from sluice_local.operating import marks
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import CLIENT, Connection, Installation
-from sluice_local.operating.letters import Letter, Marks, letter_at, letters_in
+from sluice_local.operating.letters import Letter, Marks, Origin, letter_at, letters_in
 from sluice_local.operating.messages import NotAMessageError, message_of, source_of
 from sluice_messaging.errors import BrokerUnavailableError, RecordTooLargeError
 from sluice_messaging.kafka import KafkaMessaging
@@ -50,11 +50,11 @@ async def redrive(installation: Installation, arguments: Namespace) -> int:
         KafkaMessaging(installation.kafka, CLIENT, installation.clock) as messaging,
     ):
         await marks.take_turn(connection)
-        noted = await marks.marks_of(connection, arguments.topic)
+        noted = await marks.all_marks(connection)
         redriver = Redriver(source, arguments.topic, broker, messaging.publisher, connection, installation)
         chosen = _named(broker, arguments, noted) if arguments.places else _matching(broker, arguments, noted)
         outcome = await redriver.run(chosen)
-        await _forget_dropped(connection, broker, noted, arguments.topic)
+        await marks.forget(connection, installation.clock.now())
     print(f"{outcome.redriven} redriven to {source.name}" + (f", {outcome.left} left" if outcome.left else ""))
     return 1 if outcome.left else 0
 
@@ -83,7 +83,12 @@ class Redriver:
         outcome = Outcome()
         together: list[Letter] = []
         lost: list[Letter] = []
+        seen: set[Origin] = set()
         async for letter in chosen:
+            if letter.origin in seen:
+                print(f"{self._topic} {letter.place}: another letter about a record that is sent already")
+                continue
+            seen.add(letter.origin)
             (lost if letter.lost_bytes else together).append(letter)
             if len(together) >= _TOGETHER or sum(len(each.value) for each in together) >= _TOGETHER_BYTES:
                 await self._send(together, outcome)
@@ -108,9 +113,9 @@ class Redriver:
                 f"the broker did not take {places}: {error}. {outcome.redriven} before them are redriven. These are "
                 "not marked, some may be stored, and they can be redriven again: a repeat changes nothing"
             ) from error
-        await marks.note_redriven(self._connection, self._topic, letters, self._installation.clock.now())
+        await marks.note_redriven(self._connection, letters, self._installation.clock.now())
         for letter in letters:
-            how = "" if letter.edited_value is None else " (as edited)"
+            how = " (as edited)" if letter.is_edited else ""
             print(f"{self._topic} {letter.place} → {self._source.name}{how}")
         outcome.redriven += len(letters)
 
@@ -121,15 +126,14 @@ class Redriver:
             reason = mask_addresses_in("; ".join(error.problems))
             print(f"sluice: {letter.place} may come back: it is {reason}; `sluice dlq edit` mends it", file=sys.stderr)
             return letter.redriven(self._source.name, None)
-        return letter.redriven(self._source.name, None if letter.edited_value is None else message.TYPE)
+        return letter.redriven(self._source.name, message.TYPE if letter.is_edited else None)
 
     async def _original(self, letter: Letter) -> Letter | None:
         """Return a letter that was too large to be kept with the value that may still lie in its own topic."""
-        headers = letter.record.headers
-        partition, offset = headers.get("x-original-partition", ""), headers.get("x-original-offset", "")
-        if not partition.isdecimal() or not offset.isdecimal():
+        if letter.origin.topic != self._source.name:
             return None
-        original = await self._broker.record(Partition(self._source.name, int(partition)), int(offset))
+        place = letter.origin.place
+        original = await self._broker.record(Partition(self._source.name, place.partition), place.offset)
         if original is None or original.key != letter.record.key or len(original.value) != letter.lost_bytes:
             return None
         return replace(letter, record=replace(letter.record, value=original.value))
@@ -147,7 +151,7 @@ async def _named(broker: KafkaInspector, arguments: Namespace, noted: Marks) -> 
     """Yield the letters that were named, all of them looked at before the first is sent."""
     letters = [await letter_at(broker, arguments.topic, place, noted) for place in dict.fromkeys(arguments.places)]
     for letter in letters:
-        if letter.mark is not None and letter.mark.redriven_at is not None and not arguments.again:
+        if letter.mark.redriven_at is not None and not arguments.again:
             raise OperatingError(
                 f"{arguments.topic} {letter.place} was redriven at {format_instant(letter.mark.redriven_at)}; "
                 "--again sends it once more"
@@ -162,10 +166,3 @@ async def _matching(broker: KafkaInspector, arguments: Namespace, noted: Marks) 
     async for letter in letters_in(broker, arguments.topic, noted):
         if wanted in letter.reason.casefold() and (arguments.again or not letter.is_redriven):
             yield letter
-
-
-async def _forget_dropped(connection: Connection, broker: KafkaInspector, noted: Marks, topic: str) -> None:
-    for number in sorted({place.partition for place in noted}):
-        partition = Partition(topic, number)
-        first = (await broker.extents([partition]))[partition].first
-        await marks.forget(connection, topic, number, first)

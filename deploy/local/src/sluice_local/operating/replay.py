@@ -160,6 +160,7 @@ async def _retry(installation: Installation, trigger_id: UUID, undone: Undone, a
             f"{_jobs(undone.failed)} failed; set SLUICE_PUBLIC_URL and SLUICE_API_KEY, because the API tries them again"
         )
         return
+    url = installation.api.base_url
     try:
         async with Client(installation.api) as client:
             answer: dict[str, Any] = await client.post(f"/triggers/{trigger_id}/retry", {})
@@ -172,7 +173,7 @@ async def _retry(installation: Installation, trigger_id: UUID, undone: Undone, a
         )
     except (aiohttp.ClientError, TimeoutError) as error:
         account.refused.append(
-            f"{_jobs(undone.failed)} failed and are not tried again: nothing answers at {installation.api.base_url}: {error}"
+            f"{_jobs(undone.failed)} failed and are not tried again: nothing answers at {url}: {error}"
         )
     else:
         account.done.append(f"retried {_jobs(answer['jobs'])} that had failed")
