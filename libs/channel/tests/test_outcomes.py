@@ -126,6 +126,16 @@ def test_a_refused_account_keeps_its_messages_for_a_day_and_no_longer() -> None:
     assert settled(RejectAccount("20003", "Authenticate"), waits=MAX_WAITS).code == FailureCode.ACCOUNT_REJECTED
 
 
+def test_a_provider_that_nobody_can_reach_uses_up_no_attempt() -> None:
+    outcome = Retry("connection_failed", "Connection refused", 5, "connection")
+    waiting = settled(outcome, attempts=MAX_ATTEMPTS - 1)
+    assert (waiting.state, waiting.code) == (JobState.HELD, HoldCode.PROVIDER_UNAVAILABLE)
+    assert waiting.attempts == MAX_ATTEMPTS - 1
+    assert waiting.until is not None
+    assert waiting.until >= NOW + timedelta(seconds=5)
+    assert settled(outcome, waits=MAX_WAITS).code == FailureCode.RETRIES_EXHAUSTED
+
+
 def test_an_address_to_suppress_is_passed_on() -> None:
     result = settled(RejectRecipient("21610", "Stopped", SuppressionReason.STOP))
     assert (result.code, result.suppress) == (FailureCode.RECIPIENT_REJECTED, SuppressionReason.STOP)

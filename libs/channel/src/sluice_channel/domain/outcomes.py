@@ -37,7 +37,7 @@ MAX_UNCLEAR_ATTEMPTS: Final = 3
 """Hand-overs after which an essential message whose every hand-over was cut off is given up: one may have arrived."""
 
 MAX_WAITS: Final = 500
-"""Rounds after which a job stops waiting for its provider account; at five minutes a round that is over a day."""
+"""Rounds after which a job stops waiting for its provider; at five minutes a round that is over a day."""
 
 BACKOFF_BASE_SECONDS: Final = 2.0
 BACKOFF_FACTOR: Final = 4.0
@@ -80,6 +80,8 @@ def settle(
     match outcome:
         case Accepted(provider_id, state, segments):
             return Settlement(JobState.SENT, attempts + 1, message=state, provider_id=provider_id, segments=segments)
+        case Retry(scope="connection"):
+            return _settle_unreachable(outcome, attempts, now, draw, waits)
         case Retry():
             return _settle_retry(outcome, attempts, now, draw)
         case RejectRecipient(code, detail, suppress):
@@ -118,6 +120,16 @@ def settle_uncertain(
 def may_resend(category: Category, attempts: int) -> bool:
     """Say whether an uncertain job of `category` is sent again after `attempts` hand-overs."""
     return category.is_essential and attempts < MAX_UNCLEAR_ATTEMPTS
+
+
+def _settle_unreachable(outcome: Retry, attempts: int, now: datetime, draw: Draw, waits: int) -> Settlement:
+    """Nobody was there to take the message: that uses up no attempt, and it waits for days (RFC 5321 §4.5.4.1)."""
+    if waits >= MAX_WAITS:
+        return _failed(FailureCode.RETRIES_EXHAUSTED, attempts, outcome.code, outcome.detail)
+    until = now + max(timedelta(seconds=max(outcome.after or 0.0, 0.0)), backoff(waits + 1, draw))
+    return Settlement(
+        JobState.HELD, attempts, HoldCode.PROVIDER_UNAVAILABLE, _sentence(outcome.code, outcome.detail), until
+    )
 
 
 def _settle_retry(outcome: Retry, attempts: int, now: datetime, draw: Draw) -> Settlement:
