@@ -12,6 +12,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sluice_catalog.api_keys import new_secret
+from sluice_catalog.bootstrap import ensure_workspace
 from sluice_catalog.credentials import Authenticator, client_address, secrets_in
 from sluice_catalog.definitions.lists import ContactList, Lists
 from sluice_catalog.definitions.workspace import NewApiKey, Workspaces
@@ -47,6 +48,16 @@ async def test_what_others_write_comes_in_by_notification(place: Any, following:
     await until(lambda: following.list(place.workspace, "News") == made.id)
     assert following.list(place.workspace, str(made.id)) == made.id
     assert following.list(place.stranger, "News") is None
+
+
+@integration
+async def test_a_new_workspace_can_be_used_at_once_by_every_process(place: Any, following: CatalogSnapshot) -> None:
+    made = new_secret()
+    workspace, _ = await ensure_workspace(place.database, place.secret_box, f"New {uuid4()}", secret=made.secret)
+    await until(lambda: following.api_key(made.sha256) and following.workspace(workspace))
+    async with place.database.connection() as connection:
+        accounts = await connection.fetch("SELECT id FROM catalog.provider_accounts WHERE workspace_id = $1", workspace)
+    await until(lambda: all(following.provider_account(account["id"]) for account in accounts))
 
 
 @integration

@@ -48,5 +48,6 @@ async def ensure_workspace(
         )
         for channel in Channel:
             await connection.execute(_statements.add_sandbox_account, new_id(seconds), workspace_id, channel, now)
-        await connection.execute(_statements.notify, "workspaces")
+        for table in ("workspaces", "api_keys", "provider_accounts"):
+            await connection.execute(_statements.notify, table)
         return workspace_id, key.secret
