@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from binascii import b2a_base64, b2a_qp
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
@@ -120,7 +121,7 @@ def compose(
         _skeleton(from_email, from_name, reply_to),
         b"To: ", checked_address(to).encode(),
         b"\r\nSubject: ", header_value(message.subject),
-        b"\r\nDate: ", formatdate(now).encode(),
+        b"\r\nDate: ", format_datetime(datetime.fromtimestamp(now, UTC)).encode(),
         b"\r\nMessage-ID: <", identifier.encode(), b"@", domain, b">\r\n",
     ]  # fmt: skip
     for name, value in message.headers.items():
