@@ -257,6 +257,28 @@ async def test_a_message_of_a_transaction_that_commits_late_is_not_passed_over(b
     assert await play(bench, door) == 1
 
 
+async def test_the_order_of_transactions_is_that_of_numbers_and_not_of_their_digits(bench, sandbox, door) -> None:
+    provider = sandbox()
+    await bench.execute("UPDATE sandbox_playback SET transaction_id = '0', message_id = 0")
+    for name, transaction in (("first", "99"), ("second", "100")):
+        await provider.send([message(f"{name}@sandbox.test")])
+        await bench.execute(
+            "UPDATE sandbox_messages SET transaction_id = $1::text::xid8 WHERE address = $2",
+            transaction,
+            f"{name}@sandbox.test",
+        )
+    bench.clock.advance(timedelta(seconds=2))
+    await provider.send([message("third@sandbox.test")])
+    async with aiohttp.ClientSession() as session:
+        player = playback(bench, door)
+        assert await player.play(session) == 2
+        bench.clock.advance(timedelta(seconds=2))
+        assert await player.play(session) == 1
+    assert [reference for reference, _ in door.events] == [
+        f"ref-{name}@sandbox.test" for name in ("first", "second", "third")
+    ]
+
+
 async def test_many_receipts_travel_in_a_few_calls(bench, sandbox, door) -> None:
     for first in range(0, 1200, 50):
         await sandbox().send([message(f"+1415555{n:04d}") for n in range(first, first + 50)])

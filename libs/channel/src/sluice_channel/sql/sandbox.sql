@@ -38,11 +38,12 @@ RETURNING transaction_id::text AS transaction_id, message_id
 
 -- name: to_play
 -- The next messages, without those of transactions that may still be running: one could come in before them later.
-SELECT id, transaction_id::text AS transaction_id, account_id, reference, address, accepted, at
-FROM sandbox_messages
-WHERE (transaction_id, id) > ($1::text::xid8, $2::bigint)
-    AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY transaction_id, id
+-- Ordered by the columns, not by what is shown: as text 1000 comes before 999.
+SELECT id, kept.transaction_id::text AS transaction_id, account_id, reference, address, accepted, at
+FROM sandbox_messages AS kept
+WHERE (kept.transaction_id, id) > ($1::text::xid8, $2::bigint)
+    AND kept.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY kept.transaction_id, kept.id
 LIMIT $3
 
 -- name: contents
