@@ -213,6 +213,22 @@ async def test_a_request_for_a_trigger_that_is_over_changes_nothing(world: Any) 
     assert not world.said(TriggerControlled)
 
 
+async def test_a_paused_trigger_of_which_nothing_is_open_can_be_resumed_so_that_its_retries_do_not_rest(
+    world: Any,
+) -> None:
+    trigger = await campaign(world, 2)
+    (command,) = world.commands()
+    await world.ask(trigger, "pause")
+    await world.answer(command, lambda *_: {"state": JobState.FAILED})
+    await world.feed()
+    assert not await world.rows("SELECT FROM stages")
+    await world.ask(trigger, "resume")
+    assert [item.mode for item in world.control()] == ["paused", "running"]
+    await world.retry(command, epoch=1, seqs=[0])
+    await world.ring()
+    assert world.commands()[-1].epoch == 1
+
+
 async def test_an_earlier_request_that_comes_late_is_not_obeyed(world: Any) -> None:
     trigger = await campaign(world)
     before = world.clock.now()

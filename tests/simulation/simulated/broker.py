@@ -129,6 +129,7 @@ class SimulatedSource:
         if self._inner in group.members:
             group.members.remove(self._inner)
             self._inner._positions = {}
+            self._inner.settled.set()
             self._world.start(None, group.rebalance(self._broker))
 
     def _check(self) -> None:

@@ -177,8 +177,8 @@ def _message(stage: Stage, job_id: str, known: JobFacts, said: MessageState | No
 def _answers(stage: Stage) -> Iterator[str]:
     """A command that comes again is answered as before, but where a receipt has proven what was in doubt."""
     answers: dict[tuple[str, int, int], str] = {}
-    for record in stage.broker.records(topics.DELIVERIES):
-        body = orjson.loads(record.value)
+    for value in dict.fromkeys(record.value for record in stage.broker.records(topics.DELIVERIES)):
+        body = orjson.loads(value)
         if body["answers_round"] is None:
             continue
         for seq, state in zip(body["jobs"]["seq"], body["jobs"]["state"], strict=True):

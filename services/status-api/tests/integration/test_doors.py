@@ -482,6 +482,14 @@ async def test_an_action_is_asked_for_once_and_refused_when_all_is_over(doors: D
     assert len(doors.publisher.records) == 3
 
 
+async def test_what_is_over_and_still_paused_can_be_resumed_for_the_sake_of_a_retry(doors: Doors) -> None:
+    trigger = await a_finished_trigger(doors, failed(0))
+    assert (await doors.call(f"/api/v1/triggers/{trigger}/resume", method="POST")).status == 409
+    await doors.tell(TriggerControlled(trigger_id=trigger, workspace_id=OURS, at=START, change="paused"))
+    assert (await doors.call(f"/api/v1/triggers/{trigger}/pause", method="POST")).status == 409
+    assert (await doors.call(f"/api/v1/triggers/{trigger}/resume", method="POST")).status == 202
+
+
 async def test_actions_need_the_scope_to_write(doors: Doors) -> None:
     trigger = await a_finished_trigger(doors, failed(0))
     assert (await doors.call(f"/api/v1/triggers/{trigger}/retry", "masked", "POST")).status == 403

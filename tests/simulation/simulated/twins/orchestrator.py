@@ -316,6 +316,7 @@ def note_request(
         return [{"planned": False}]
     is_open = (
         known["accepted"] is None
+        or (known["mode"] == "paused" and mode == "running")
         or any(row["trigger_id"] == trigger_id for _, row in tx.rows("stages"))
         or any(row["execution_id"] in _executions(tx, trigger_id) for _, row in tx.rows("commands"))
     )

@@ -196,11 +196,13 @@ SELECT min(due_at) FROM commands WHERE due_at < 'infinity'
 
 -- name: note_request
 -- A request may come before its trigger: the lanes are different topics. It then waits in a row without a message.
+-- A paused trigger can be resumed even with nothing open: a retry of what failed would rest for ever otherwise.
 INSERT INTO triggers AS known (trigger_id, workspace_id, planned_at, mode, mode_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (trigger_id) DO UPDATE SET mode = excluded.mode, mode_at = excluded.mode_at
 WHERE known.workspace_id = excluded.workspace_id AND known.mode NOT IN ('cancelled', 'failed')
   AND (known.mode_at IS NULL OR known.mode_at <= excluded.mode_at)
   AND (known.accepted IS NULL
+       OR (known.mode = 'paused' AND excluded.mode = 'running')
        OR EXISTS (SELECT FROM stages WHERE stages.trigger_id = known.trigger_id)
        OR EXISTS (SELECT FROM commands JOIN executions USING (execution_id)
                   WHERE executions.trigger_id = known.trigger_id))

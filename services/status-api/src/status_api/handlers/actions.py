@@ -68,10 +68,12 @@ class TriggerActions:
     async def act(self, action: Action, call: Call) -> web.Response:
         """Ask for `action`.
 
-        Raises Problem 409 when the trigger is over.
+        Raises Problem 409 when the trigger is over. One that is over and still paused can be resumed, so that what is
+        tried again of it goes out.
         """
         found = await self._found(call)
-        if found.status.is_final:
+        waits = action == "resume" and found.trigger.paused and not found.trigger.cancelled
+        if found.status.is_final and not waits:
             raise Problem(409, "Already over", f"The trigger is {found.status.value}: there is nothing to {action}.")
         request = TriggerActionRequested(
             trigger_id=found.trigger.trigger_id,
