@@ -16,9 +16,12 @@ IMPATIENT = {
 }
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 
+LOCAL_PROVIDERS = {"SLUICE_ALLOW_PRIVATE_PROVIDERS": "true"}
+"""Providers may be servers that a test starts beside the stack."""
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack: every service, PostgreSQL, Kafka and Caddy. Its logs stay in pytest's temporary folder."""
-    with Stack(tmp_path_factory.mktemp("stack"), environment=IMPATIENT) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), environment=IMPATIENT | LOCAL_PROVIDERS) as running:
         yield running

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
@@ -34,6 +35,7 @@ CONNECTIONS: Final = 4
 MESSAGES_A_SESSION: Final = 5_000
 """After so many messages a session is closed: relays rotate their own connections, and so do we before they must."""
 
+UNSUBSCRIBE_HEADERS: Final = frozenset({"List-Unsubscribe", "List-Unsubscribe-Post"})
 IDLE_SECONDS: Final = 60.0
 ASK_AFTER_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 15.0
@@ -43,7 +45,8 @@ class SmtpProvider:
     """Hands email to one relay.
 
     `config`: host, port, tls ("none", "starttls", "implicit"), username, from_email, from_name, reply_to,
-    bounce_domain (return paths become `b+<reference>@bounce_domain`), connections. `secrets`: password.
+    bounce_domain (return paths become `b+<reference>@bounce_domain`), connections, unsubscribe (False: the relay adds
+    the headers itself). `secrets`: password; callback_token is for the door where bounces come back.
     """
 
     channel = Channel.EMAIL
@@ -79,6 +82,9 @@ class SmtpProvider:
         content = message.content
         if not isinstance(content, EmailMessage):
             return RejectMessage("wrong_content", "an SMTP account can only send email")
+        if self._config.get("unsubscribe") is False:
+            headers = {name: value for name, value in content.headers.items() if name not in UNSUBSCRIBE_HEADERS}
+            content = replace(content, headers=headers)
         from_email = content.from_email or self._config.get("from_email")
         if not from_email:
             return RejectAccount("no_sender", "neither the message nor the provider account has a from_email")
