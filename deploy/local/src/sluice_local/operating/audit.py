@@ -14,7 +14,9 @@ from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Connection, Installation
 from sluice_storage import statements
 
-_SETTLE_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 2.0
+"""After how long something that was found is looked at once more."""
+
 _STATEMENT_SECONDS: Final = 1_800.0
 
 _sql = statements.load("sluice_local.operating", "audit.sql")
@@ -49,7 +51,7 @@ async def audit(installation: Installation, arguments: Namespace) -> int:
             raise OperatingError(f"there is no trigger {trigger_id} in this installation")
         if books.discrepancies:
             # A plan and the reports about it come through different topics: the plan may be on its way.
-            await asyncio.sleep(_SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)
             lasting = set(books.discrepancies)
             books = await read(connection, trigger_id)
             books = books._replace(discrepancies=[each for each in books.discrepancies if each in lasting])

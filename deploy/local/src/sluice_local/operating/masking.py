@@ -25,6 +25,9 @@ _COLUMNS_OF_CONTACTS: Final = "fields"
 
 _TELEPHONE: Final = re.compile(r"(?:whatsapp:)?\+?[0-9][0-9 ()./-]{7,18}")
 
+_BARE_NUMBER: Final = re.compile(r"(?<![\w.:-])\d{10,15}(?![\w.:-])")
+"""A telephone number without its plus; what is part of an id or a time is none."""
+
 
 def masked(value: Any, field: str = "") -> Any:
     """Return the JSON `value` of `field` with addresses and names masked; the body of a callback is opened first."""
@@ -45,7 +48,7 @@ def masked(value: Any, field: str = "") -> Any:
 
 def masked_text(text: str) -> str:
     """Return `text`, which is no JSON, with every address in it masked."""
-    return mask_addresses_in(text)
+    return _BARE_NUMBER.sub(lambda match: mask_address(match[0]), mask_addresses_in(text))
 
 
 def opened(body: str) -> Any:
@@ -73,7 +76,7 @@ def _masked_text(text: str, field: str) -> str | None:
         return _initial(text)
     if _TELEPHONE.fullmatch(text):
         return mask_address(text)
-    return mask_addresses_in(text)
+    return masked_text(text)
 
 
 def _initial(value: Any) -> str | None:

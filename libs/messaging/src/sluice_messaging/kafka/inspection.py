@@ -138,22 +138,23 @@ class KafkaInspector:
         return None
 
     async def standings(self, topics: Iterable[str]) -> list[Standing]:
-        """Return how far every group that has ever committed has come in `topics`, partition by partition."""
-        wanted = set(topics)
-        committed: list[tuple[str, Partition, int]] = []
+        """Return how far every group has come in those of `topics` of which it has ever committed anything.
+
+        A partition of such a topic of which it has committed nothing is one that it has still to begin with.
+        """
+        wanted = [each.partition for each in await self.partitions() if each.partition.topic in set(topics)]
+        extents = await self.extents(wanted)
+        committed: dict[str, dict[Partition, int]] = {}
         with _translated():
             async with asyncio.timeout(ANSWER_SECONDS):
                 for group, *_ in sorted(await self._admin.list_consumer_groups()):
                     offsets = await self._admin.list_consumer_group_offsets(group)
-                    committed += [
-                        (group, Partition(*each), known.offset)
-                        for each, known in offsets.items()
-                        if each.topic in wanted
-                    ]
-        extents = await self.extents({partition for _, partition, _ in committed})
+                    committed[group] = {Partition(*each): known.offset for each, known in offsets.items()}
         return [
-            Standing(group, partition, max(offset, extents[partition].first), extents[partition])
-            for group, partition, offset in committed
+            Standing(group, partition, max(offsets.get(partition, 0), extents[partition].first), extents[partition])
+            for group, offsets in committed.items()
+            for partition in wanted
+            if partition.topic in {read.topic for read in offsets}
         ]
 
     async def _position(self, source: TopicPartition) -> int:
