@@ -188,6 +188,8 @@ class Kafka:
             "share.coordinator.state.topic.min.isr": in_sync,
             "share.coordinator.state.topic.num.partitions": 1,
             "group.initial.rebalance.delay.ms": 0,
+            # Lets a test wait less than the usual six seconds for a consumer that it killed to be missed.
+            "group.min.session.timeout.ms": 1_000,
             # A broker that was killed may register again only when its old session is over.
             "broker.session.timeout.ms": _SESSION_MS,
             "broker.heartbeat.interval.ms": _SESSION_MS // 6,

@@ -32,7 +32,7 @@ from sluice_storage.errors import is_transient
 
 CALLBACK_SIZE: Final = 500
 PAGE: Final = 2000
-LEASE_SECONDS: Final = 20.0
+LEASE_SECONDS: Final = 5.0
 CALLS_AT_ONCE: Final = 4
 GIVE_UP_AFTER: Final = timedelta(seconds=30)
 """How old a message is before a door that refuses its receipt (the account is gone, say) is believed."""
