@@ -158,6 +158,15 @@ def test_machines_are_told_by_what_they_say_of_themselves(agent: str, machine: b
     assert is_machine({"User-Agent": agent}) is machine
 
 
+def test_what_one_person_writes_stays_in_order_and_so_does_what_is_said_of_one_message() -> None:
+    kind = "application/x-www-form-urlencoded"
+    stop, start = (b"MessageSid=SM%d&From=%%2B14155550123&Body=%b" % pair for pair in ((1, b"STOP"), (2, b"START")))
+    assert record_key({}, kind, stop) == record_key({}, kind, start)
+    sent, delivered = (b"MessageSid=SM1&From=%%2B15005550006&MessageStatus=%b" % state for state in (b"a", b"b"))
+    assert record_key({}, kind, sent) == record_key({}, kind, delivered) == b"SM1"
+    assert record_key({"ref": "our-reference"}, kind, sent) == b"our-reference"
+
+
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=20)), st.text(max_size=40), st.binary(max_size=100))
 def test_any_callback_has_a_key_that_depends_on_it_alone(query: dict[str, str], kind: str, body: bytes) -> None:
     key = record_key(query, kind, body)

@@ -12,11 +12,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from sluice_runtime.http import DEFAULT_BODY_LIMIT, read_body
-from sluice_runtime.openapi import openapi_document
 from sluice_runtime.problems import Problem, invalid
 from sluice_runtime.validation import field_errors, refuse_nul
-
-__all__ = ["NOBODY", "Call", "Operation", "Principal", "add_operations", "openapi_document", "require_scope"]
 
 ADMIN: Final = "admin"
 _CHALLENGE: Final = 'ApiKey realm="sluice", Bearer realm="sluice", Basic realm="sluice"'

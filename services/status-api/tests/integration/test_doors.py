@@ -38,9 +38,10 @@ from sluice_contracts.messages.trigger import (
 from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState, WorkflowType
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord, Record, outbound
-from sluice_runtime.api import Operation, Principal, add_operations, openapi_document
+from sluice_runtime.api import Operation, Principal, add_operations
 from sluice_runtime.clock import ManualClock
 from sluice_runtime.http import application, served
+from sluice_runtime.openapi import openapi_document
 from sluice_runtime.problems import Problem
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate

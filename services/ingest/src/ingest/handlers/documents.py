@@ -9,8 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
-from sluice_runtime.api import Call, Operation, openapi_document
+from sluice_runtime.api import Call, Operation
 from sluice_runtime.http import encode_json
+from sluice_runtime.openapi import openapi_document
 
 TITLE: Final = "Sluice"
 VERSION: Final = "1"
