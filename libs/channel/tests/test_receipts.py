@@ -150,6 +150,18 @@ async def test_a_stop_suppresses_the_next_send(bench) -> None:
     assert report.state is JobState.SENT
 
 
+@pytest.mark.parametrize("wishes", [("stop", "start"), ("start", "stop"), ("stop", "start", "stop")])
+async def test_the_last_of_several_wishes_holds(bench, wishes) -> None:
+    worker = await bench.worker()
+    said = {
+        "stop": Receipt(None, address="+14155550000", suppress=SuppressionReason.STOP),
+        "start": Receipt(None, address="+14155550000", resubscribe=True),
+    }
+    await bring(bench, worker, *(said[wish] for wish in wishes))
+    (report,) = await bench.carry_out(bench.command(1), worker)
+    assert report.code == (FilterCode.SUPPRESSED_STOP if wishes[-1] == "stop" else None)
+
+
 async def test_a_start_takes_back_a_stop_and_nothing_else(bench) -> None:
     worker = await bench.worker()
     await worker.catalog.suppress(

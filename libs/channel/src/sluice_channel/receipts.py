@@ -99,32 +99,41 @@ class Receipts:
             await self._ledger.prove(key, wave, seqs)
 
     async def _note_wishes(self, matched: Sequence[Matched], nameless: Sequence[Arrival]) -> None:
-        """Suppress, opt out and take back, by the job's own address where the receipt names none."""
+        """Suppress, opt out and take back, by the job's own address where the receipt names none.
+
+        Of what one person wished in turn the last holds.
+        """
         wishful = [match for match in matched if match.arrival.receipt.suppress or match.arrival.receipt.resubscribe]
         people = await self._reader.people([match.reference for match in wishful]) if wishful else []
-        suppressions: list[Suppression] = []
+        suppressions: dict[tuple[UUID, str, SuppressionReason], Suppression] = {}
         for match, person in zip(wishful, people, strict=True):
             await self._note_wish(match.arrival, match.place.workspace_id, person, suppressions)
         for arrival in nameless:
             if arrival.workspace_id is not None:
                 await self._note_wish(arrival, arrival.workspace_id, None, suppressions)
-        await self._catalog.suppress(suppressions)
+        await self._catalog.suppress(list(suppressions.values()))
 
     async def _note_wish(
-        self, arrival: Arrival, workspace_id: UUID, person: Person | None, suppressions: list[Suppression]
+        self,
+        arrival: Arrival,
+        workspace_id: UUID,
+        person: Person | None,
+        suppressions: dict[tuple[UUID, str, SuppressionReason], Suppression],
     ) -> None:
         receipt = arrival.receipt
         address = receipt.address or (person.address if person is not None else None)
         if address is None:
             return
         if receipt.resubscribe:
+            suppressions.pop((workspace_id, address, SuppressionReason.STOP), None)
             await self._catalog.lift_stop(workspace_id, self._channel, address)
         if receipt.suppress is SuppressionReason.UNSUBSCRIBED:
             external_id = None if person is None else person.external_id
             category = "*" if person is None else person.category
             await self._catalog.record_opt_out(workspace_id, external_id, address, self._channel, category)
         elif receipt.suppress is not None:
-            suppressions.append(Suppression(workspace_id, self._channel, address, receipt.suppress, receipt.detail))
+            suppression = Suppression(workspace_id, self._channel, address, receipt.suppress, receipt.detail)
+            suppressions[workspace_id, address, receipt.suppress] = suppression
 
     def _reports(self, matched: Sequence[Matched]) -> list[OutboundRecord]:
         pages: defaultdict[tuple[UUID, int], list[Matched]] = defaultdict(list)

@@ -46,13 +46,16 @@ def callback(
 
 
 def record_key(query: Mapping[str, str], content_type: str, body: bytes) -> bytes:
-    """Return what keeps callbacks about one message in order: our reference, the provider's id, or else the content."""
+    """Return what keeps callbacks about one message in order: our reference, the provider's id, or else the content.
+
+    What a person writes keeps the order in which they wrote it: STOP and START mean something else the other way round.
+    """
     reference = query.get("ref")
     if reference:
         return reference.encode()[:200]
     if content_type.startswith("application/x-www-form-urlencoded"):
         fields = parse_qs(body[:16_384].decode("utf-8", "replace"))
-        for name in _MESSAGE_ID_FIELDS:
+        for name in ("From", *_MESSAGE_ID_FIELDS) if "Body" in fields else _MESSAGE_ID_FIELDS:
             if name in fields:
                 return fields[name][0].encode()[:200]
     return blake2b(body, digest_size=16).hexdigest().encode()
