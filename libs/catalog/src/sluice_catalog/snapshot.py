@@ -107,6 +107,14 @@ class CatalogSnapshot:
             self._view = replace(self._view, **loaded)
             self.loaded = self.loaded or self._changed.isdisjoint(READERS)
 
+    async def load_first(self, seconds: float = 3.0) -> None:
+        """Try once to load everything before anybody is served, for at most `seconds`; `follow` goes on trying."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.refresh()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a service starts while its database is away
+            _log.warning("catalog.not_loaded_yet", error=type(error).__name__)
+
     def mark_changed(self, table: str) -> None:
         """Have `follow` load a table (a name that it does not know: all of them) again soon."""
         self._changed.update([table] if table in READERS else READERS)

@@ -103,6 +103,7 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     database = await _database(settings, resources, SCHEMA)
     messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, "ingest", clock))
     snapshot = CatalogSnapshot(catalog, catalog_box)
+    await snapshot.load_first()
     answers = PostgresAnswers(database, SecretBox(derive_key(settings.secret_bytes, _ANSWERS)), clock)
     engagements = Engagements(messaging.publisher, settings.waiting_engagements)
     stored = definitions.operations(catalog, snapshot, catalog_box, clock)

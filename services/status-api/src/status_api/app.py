@@ -50,6 +50,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     )
     box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
     snapshot = CatalogSnapshot(catalog, box)
+    await snapshot.load_first()
     arrivals = Arrivals()
     projection = Projection(writing, receipt_deadline=settings.receipt_deadline)
     consumers = _consumers(settings, messaging, Projector(projection, arrivals.announce))
