@@ -272,6 +272,18 @@ async def test_one_who_stops_marketing_is_left_alone_until_they_resume(
     assert (await tenant.final(again, ada))["filter_code"] == "suppressed_stop"
 
 
+async def test_a_stop_counts_where_whatsapp_writes_the_number_otherwise_than_it_is_dialled(
+    tenant: Tenant, meta: Meta, webhook: str
+) -> None:
+    dialled, known = "5531998765432", "553198765432"
+    meta.wa_ids[dialled] = known
+    ada = await tenant.contact(phone_number=f"+{dialled}")
+    trigger = await sent(tenant, ada, "marketing")
+    assert await call(tenant, webhook, body_of(written(known, "Stop"))) == 200
+    await tenant.job(trigger, ada, lambda job: job["engagements"] == ["unsubscribed"])
+    assert await tenant.suppressed("whatsapp") == {f"+{dialled}": "stop"}
+
+
 async def test_a_rate_limit_of_the_number_is_waited_out_and_burns_no_attempt(
     tenant: Tenant, meta: Meta, webhook: str
 ) -> None:

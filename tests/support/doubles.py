@@ -114,13 +114,14 @@ class Twilio(ProviderDouble):
 
 
 class Meta(ProviderDouble):
-    """`POST /{version}/{phone-number-id}/messages`."""
+    """`POST /{version}/{phone-number-id}/messages`. `wa_ids` are the numbers that WhatsApp knows by another one."""
 
     wamids: list[str]
 
     def __init__(self) -> None:
         super().__init__()
         self.wamids = []
+        self.wa_ids: dict[str, str] = {}
 
     async def read(self, request: web.Request) -> dict[str, Any]:
         assert request.content_type == "application/json"
@@ -130,7 +131,7 @@ class Meta(ProviderDouble):
     def accepted(self, content: Mapping[str, Any]) -> Answer:
         wamid = f"wamid.HBg{uuid4().hex}"
         self.wamids.append(wamid)
-        contacts = [{"input": content["to"], "wa_id": content["to"]}]
+        contacts = [{"input": content["to"], "wa_id": self.wa_ids.get(content["to"], content["to"])}]
         messages = [{"id": wamid, "message_status": "accepted"}]
         return 200, {"messaging_product": "whatsapp", "contacts": contacts, "messages": messages}, {}
 

@@ -103,6 +103,8 @@ def test_a_transient_error_of_an_unknown_code_is_retried() -> None:
 
 def test_an_acceptance_keeps_the_message_id() -> None:
     assert outcome_of(Answer(200, {}, {"messages": [{"id": "wamid.X"}]})) == Accepted("wamid.X")
+    dialled = {"messages": [{"id": "wamid.X"}], "contacts": [{"input": "5531998765432", "wa_id": "553198765432"}]}
+    assert outcome_of(Answer(200, {}, dialled)) == Accepted("wamid.X", answers_from="+553198765432")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sluice_channel.ledger import CommandKey, Lease, Ledger
 from sluice_channel.pacing import Reservation
 from sluice_channel.persistence import surely
 from sluice_channel.planning import PageFacts, PlannedJob
-from sluice_channel.provider import Outcome
+from sluice_channel.provider import Accepted, Outcome
 from sluice_channel.reports import to_milliseconds
 from sluice_channel.sending import WaveSender, Withheld
 from sluice_channel.tools import Tools
@@ -123,15 +123,17 @@ class HandOver:
         if suppressions:
             await surely(lambda: self._tools.catalog.suppress(suppressions))
         if active.matches_replies_by_address:
-            await self._remember(active, jobs)
+            await self._remember(active, jobs, results)
         return doubtful
 
-    async def _remember(self, active: ActiveAccount, jobs: Sequence[PlannedJob]) -> None:
+    async def _remember(
+        self, active: ActiveAccount, jobs: Sequence[PlannedJob], results: Sequence[Outcome | Withheld]
+    ) -> None:
         now = self._tools.clock.now()
         seqs = {
-            job.message.address: job.report.seq
-            for job in jobs
-            if job.message is not None and job.report.state is JobState.SENT
+            result.answers_from or job.message.address: job.report.seq
+            for job, result in zip(jobs, results, strict=True)
+            if job.message is not None and isinstance(result, Accepted)
         }
         if seqs:
             await surely(

@@ -61,11 +61,15 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took responsibility. `state` may say more (a provider without receipts delivers at once)."""
+    """The provider took responsibility. `state` may say more (a provider without receipts delivers at once).
+
+    `answers_from` is the address that the recipient's replies will come from, where it is not the one written to.
+    """
 
     provider_id: str | None
     state: MessageState = MessageState.ACCEPTED
     segments: int | None = None
+    answers_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

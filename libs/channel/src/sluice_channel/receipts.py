@@ -99,7 +99,7 @@ class Receipts:
             await self._ledger.prove(key, wave, seqs)
 
     async def _note_wishes(self, matched: Sequence[Matched], nameless: Sequence[Arrival]) -> None:
-        """Suppress, opt out and take back, by the job's own address where the receipt names none.
+        """Suppress, opt out and take back, by the job's own address, or the receipt's where it speaks of no job.
 
         Of what one person wished in turn the last holds.
         """
@@ -121,7 +121,7 @@ class Receipts:
         suppressions: dict[tuple[UUID, str, SuppressionReason], Suppression],
     ) -> None:
         receipt = arrival.receipt
-        address = receipt.address or (person.address if person is not None else None)
+        address = (person.address if person is not None else None) or receipt.address
         if address is None:
             return
         if receipt.resubscribe:

@@ -78,7 +78,7 @@ def settle(
     `account_due` is when the account may be tried again after a RejectAccount; `waits` is the round of the command.
     """
     match outcome:
-        case Accepted(provider_id, state, segments):
+        case Accepted(provider_id=provider_id, state=state, segments=segments):
             return Settlement(JobState.SENT, attempts + 1, message=state, provider_id=provider_id, segments=segments)
         case Retry(scope="connection"):
             return _settle_unreachable(outcome, attempts, now, draw, waits)

@@ -132,7 +132,7 @@ def outcome_of(answer: Answer) -> Outcome:
     """Return what Meta's answer to a send means: by its code, never by its title or the HTTP status alone."""
     messages = answer.body.get("messages")
     if answer.status == 200 and isinstance(messages, list) and messages and messages[0].get("id"):
-        return Accepted(str(messages[0]["id"]))
+        return Accepted(str(messages[0]["id"]), answers_from=_whatsapp_address(answer.body.get("contacts")))
     error = answer.body.get("error")
     if isinstance(error, dict) and isinstance(error.get("code"), int):
         details = error.get("error_data")
@@ -171,6 +171,15 @@ def refusal(code: int, detail: str, *, retry_after: float | None = None, transie
     if code in _TRANSIENT or transient:
         return Retry(text, detail, retry_after)
     return RejectMessage(text, detail)
+
+
+def _whatsapp_address(contacts: object) -> str | None:
+    """Return where the recipient is on WhatsApp: in BR, MX and AR not always under the number as it is dialled."""
+    match contacts:
+        case [{"wa_id": str(identifier)}, *_] if identifier.isascii() and identifier.isdigit():
+            return f"+{identifier}"
+        case _:
+            return None
 
 
 def _receipts(body: Mapping[str, Any]) -> Iterator[Receipt]:
