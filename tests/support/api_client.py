@@ -16,11 +16,12 @@ FINAL = frozenset({"completed", "failed", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; `body` is the JSON, or the text where it was none."""
+    """What came back; `body` is the JSON, or the text where it was none, and `raw` the bytes as they came."""
 
     status: int
     headers: Mapping[str, str]
     body: Any
+    raw: bytes = b""
 
 
 class ApiClient:
@@ -51,7 +52,7 @@ class ApiClient:
         ) as response:
             is_json = "json" in response.content_type
             body = await response.json(content_type=None) if is_json else await response.text(errors="replace")
-            return Response(response.status, response.headers, body)
+            return Response(response.status, response.headers, body, await response.read())
 
     async def get(self, path: str, **options: Any) -> Any:
         """GET and return the body of a 200; anything else fails the test with what was answered."""
