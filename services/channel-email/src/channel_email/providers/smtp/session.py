@@ -119,8 +119,12 @@ class Session:
         Raises what aiosmtplib raises, ssl.SSLError and OSError.
         """
         await client.connect()
-        if not client.last_ehlo_response:
-            await client.ehlo()
+        try:
+            if not client.last_ehlo_response:
+                await client.ehlo()
+        except BaseException:
+            client.close()
+            raise
         # Not to be asked what class it is of: uvloop's transports are of none of asyncio's.
         transport = cast("asyncio.Transport | None", client.transport)
         if transport is None:
