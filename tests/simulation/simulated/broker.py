@@ -74,6 +74,7 @@ class SimulatedSource:
     async def open(self, listener: AssignmentListener) -> None:
         self._listener = listener
         await self._world.remote(self.machine, "poll", f"join {self.group}", lambda: None)
+        self._check()
         await self._outside(self._inner.open(self))
 
     async def revoked(self) -> None:

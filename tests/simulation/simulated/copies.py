@@ -72,7 +72,7 @@ class Patience:
 
     command_deadline: float = 4.0
     longest_command_deadline: float = 8.0
-    poll: float = 0.5
+    poll: float = 1.5
     receipts: float | None = None
     credit: int = 64
 

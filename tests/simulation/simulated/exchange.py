@@ -64,6 +64,7 @@ class Exchange:
         self._silences = fate.choice([0.0, 0.0, 0.05, 0.2])
         self._refusals = fate.choice([0.0] * 12 + [0.05])
         self._limits = fate.choice([0.0] * 6 + [0.05])
+        self._stops = fate.choice([0.0, 0.02])
         self._slow_receipts = fate.choice([0.01, 0.5, 3.0])
         self.can_look_up = fate.random() < 0.3
         self.batch = fate.choice([1, 7, 50])
@@ -129,6 +130,8 @@ class Exchange:
         for state in course:
             self.receipts_to_come += 1
             body = {"reference": message.reference, "state": state, "id": provider_id}
+            if fate.random() < self._stops:
+                body["suppress"] = SuppressionReason.STOP
             self._world.later(fate.random() * self._slow_receipts, lambda body=body: self._call_back(account, body))
 
     def _call_back(self, account: ProviderAccount, body: Mapping[str, str]) -> None:
@@ -177,7 +180,15 @@ class SimulatedProvider:
 
     def parse_receipt(self, request: CallbackRequest) -> Sequence[Receipt]:
         body = orjson.loads(request.body)
-        return [Receipt(body["reference"], provider_id=body["id"], message=MessageState(body["state"]))]
+        wish = body.get("suppress")
+        return [
+            Receipt(
+                body["reference"],
+                provider_id=body["id"],
+                message=MessageState(body["state"]),
+                suppress=None if wish is None else SuppressionReason(wish),
+            )
+        ]
 
     async def close(self) -> None:
         return None

@@ -190,7 +190,7 @@ class Scenario:
         for order in range(1, fate.choice([3, 3, 4])):
             channel = fate.choice(self._channels)
             condition = "steps['step-1'].state == 'sent'" if order > 1 and fate.random() < 0.4 else None
-            delay = fate.choice([0, 0, 0, 1]) if order > 1 else 0
+            delay = fate.choice([0, 0, 0, 0, 0, 1]) if order > 1 else 0
             key = f"hello-{channel}" if fate.random() < 0.95 else "gone"
             steps.append(WorkflowStep(f"step-{order}", f"Step {order}", channel, key, delay, condition))
         return tuple(steps)

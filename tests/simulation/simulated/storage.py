@@ -33,6 +33,7 @@ class Store:
     def __init__(self, name: str, clock: Callable[[], datetime]) -> None:
         self.name = name
         self.now = clock
+        self.changes = 0
         self._tables: dict[str, dict[Key, Row]] = {}
         self.owners: dict[Place, Transaction] = {}
         self.sharers: dict[Place, list[Transaction]] = {}
@@ -147,6 +148,7 @@ class Transaction:
 
     def commit(self) -> None:
         """Make everything written visible to all."""
+        self.store.changes += bool(self._written)
         for table, rows in self._written.items():
             committed = self.store.table(table)
             for key, row in rows.items():

@@ -129,7 +129,7 @@ def proven_before(tx: Transaction, execution_id: UUID, page: int, number: int) -
 
 
 def waves_of_jobs(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
-    names = ("wave", "workspace_id", "trigger_id", "account_id", "epoch")
+    names = ("wave", "workspace_id", "trigger_id", "epoch")
     return [
         {"place": place}
         | {name: row[name] for name in names}

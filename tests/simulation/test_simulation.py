@@ -1,0 +1,45 @@
+"""The pipeline under every misfortune that can be simulated; see `simulated` for how, `make simulate` for many more seeds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulated.run import simulate
+from simulated.variants import Variant
+
+SEEDS = range(100)
+PORTIONS = 4
+
+
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_every_job_is_accounted_for_whatever_happens(portion: int) -> None:
+    for seed in SEEDS[portion::PORTIONS]:
+        outcome = simulate(seed)
+        assert not outcome.violations, f"seed {seed}: {outcome.violations}"
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_what_is_built_wrong_is_found_out_within_two_hundred_seeds(variant: Variant) -> None:
+    assert any(simulate(seed, variant).violations for seed in range(200))
+
+
+def test_the_same_seed_is_the_same_run_in_every_process() -> None:
+    here = {seed: simulate(seed).digest for seed in (3, 7, 9)}
+    for hash_seed in ("0", "4711"):
+        program = "from simulated.run import simulate; print(*(simulate(seed).digest for seed in (3, 7, 9)))"
+        there = subprocess.run(  # noqa: S603 (our own program)
+            [sys.executable, "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parent)},
+        )
+        assert there.stdout.split() == list(here.values())
+
+
+def test_another_seed_is_another_run() -> None:
+    assert simulate(1).digest != simulate(2).digest
