@@ -49,7 +49,7 @@ async def execution(trigger_id: str, database: asyncpg.Connection[asyncpg.Record
 
 async def test_books_that_balance_are_said_to(operate: Any, trigger_id: str) -> None:
     answer = await operate("audit", trigger_id)
-    assert (answer.code, answer.out) == (0, "1 executions of 1 triggers: every counter is what its jobs say\n")
+    assert (answer.code, answer.out) == (0, "1 execution of 1 trigger: every counter is what its jobs say\n")
 
 
 async def test_a_counter_that_was_tampered_with_is_found(
@@ -62,9 +62,9 @@ async def test_a_counter_that_was_tampered_with_is_found(
     for answer in (one, every):
         assert answer.code == 1
         assert f"execution {execution['execution_id']} (sms): sent is 7 and its jobs say 2" in answer.out
-        assert "accounted for, of a total of: 8 and 3" in answer.out
+        assert "jobs that are over, and all jobs: 8 and 3" in answer.out
         assert "messages in any state, and jobs sent: 2 and 7" in answer.out
-    assert one.out.endswith("1 executions of 1 triggers: 1 do not balance\n")
+    assert one.out.endswith("1 execution of 1 trigger: 1 out of balance\n")
 
 
 async def test_reasons_must_add_up_to_what_was_filtered(
@@ -88,7 +88,7 @@ async def test_a_job_outside_the_cohort_is_found(
     )
     answer = await operate("audit", trigger_id)
     assert answer.code == 1
-    assert "1 jobs lie outside its cohort of 3, from position 3 on" in answer.out
+    assert "1 job outside its cohort of 3, from position 3 on" in answer.out
 
 
 async def test_reports_for_an_execution_that_nobody_planned_are_found(
@@ -104,8 +104,8 @@ async def test_reports_for_an_execution_that_nobody_planned_are_found(
     answer = await operate("audit", "--all")
     await database.execute("DELETE FROM status.executions WHERE execution_id = ANY($1::uuid[])", [stranger, nobody])
     assert answer.code == 1
-    assert f"execution {stranger} (sms): 0 jobs were reported and its trigger's plan does not name it" in answer.out
-    assert f"execution {nobody} (sms): 0 jobs were reported and nobody knows its trigger" in answer.out
+    assert f"execution {stranger} (sms): reports about 0 jobs, and its trigger's plan does not name it" in answer.out
+    assert f"execution {nobody} (sms): reports about 0 jobs, and nobody knows its trigger" in answer.out
 
 
 async def test_an_unknown_trigger_is_not_taken_for_one_that_balances(operate: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,27 +30,39 @@ RECEIPTS = topics.receipts(Channel.EMAIL)
 TELEPHONE = "+14155550142"
 
 
-async def records_of(stack: Stack, topic: str) -> list[Record]:
-    async with KafkaInspector(stack.connections.kafka, "test") as inspector:
-        partitions = [each.partition for each in await inspector.partitions() if each.partition.topic == topic]
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads topics whole."""
+
+    inspector: KafkaInspector
+
+    async def records(self, topic: str, text: str) -> list[Record]:
+        """Return the records of `topic` whose value holds `text`."""
+        partitions = [each.partition for each in await self.inspector.partitions() if each.partition.topic == topic]
         return [
             record
-            for partition, extent in (await inspector.extents(partitions)).items()
-            async for record in inspector.records(partition, extent)
+            for partition, extent in (await self.inspector.extents(partitions)).items()
+            async for record in self.inspector.records(partition, extent)
+            if text.encode() in record.value
         ]
 
+    async def letters(self, topic: str, text: str, count: int) -> list[Record]:
+        """Wait until `topic` holds `count` letters whose value holds `text`, and return them."""
+        found: list[Record] = []
 
-async def letters_about(stack: Stack, topic: str, text: str, count: int) -> list[Record]:
-    """Wait until `topic` holds `count` letters whose value holds `text`, and return them."""
-    found: list[Record] = []
+        async def are_there() -> bool:
+            nonlocal found
+            found = await self.records(topic, text)
+            return len(found) >= count
 
-    async def are_there() -> bool:
-        nonlocal found
-        found = [record for record in await records_of(stack, topic) if text.encode() in record.value]
-        return len(found) >= count
+        await wait_until(are_there, describe=lambda: f"{topic} holds {len(found)} letters about {text}")
+        return found
 
-    await wait_until(are_there, describe=lambda: f"{topic} holds {len(found)} letters about {text}")
-    return found
+
+@pytest.fixture
+async def reader(stack: Stack) -> AsyncIterator[Reader]:
+    async with KafkaInspector(stack.connections.kafka, "test") as inspector:
+        yield Reader(inspector)
 
 
 def place_of(record: Record) -> str:
@@ -57,21 +70,21 @@ def place_of(record: Record) -> str:
 
 
 @pytest.fixture
-async def poisoned(stack: Stack, api: ApiClient, messaging: KafkaMessaging) -> tuple[str, list[Record]]:
+async def poisoned(reader: Reader, api: ApiClient, messaging: KafkaMessaging) -> tuple[str, list[Record]]:
     """A trigger that some producer spelled wrongly: its id, and the letter of each service that gave it up."""
     mark = uuid4().hex
     body = {"recipient_type": "direct_sms", "direct_sms": TELEPHONE, "text": mark, "category": "transactional"}
     model = (await api.post("/api/v1/sms/send", body))["trigger_id"]
-    (good,) = [record for record in await records_of(stack, TRIGGERS) if model.encode() in record.value]
+    (good,) = await reader.records(TRIGGERS, model)
     trigger_id = str(new_id())
     value = good.value.replace(model.encode(), trigger_id.encode()).replace(b'"transactional"', b'"tranzactional"')
     headers = {**good.headers, "x-of-its-time": "1"}
     await messaging.publisher.publish([OutboundRecord(TRIGGERS, trigger_id.encode(), value, headers)])
-    return trigger_id, await letters_about(stack, LETTERS, trigger_id, 2)
+    return trigger_id, await reader.letters(LETTERS, trigger_id, 2)
 
 
 async def test_a_poisoned_trigger_is_found_mended_and_sent_once(
-    operate: Any, stack: Stack, api: ApiClient, sender: Any, poisoned: tuple[str, list[Record]], tmp_path: Path
+    operate: Any, reader: Reader, api: ApiClient, sender: Any, poisoned: tuple[str, list[Record]], tmp_path: Path
 ) -> None:
     trigger_id, (letter, twin) = poisoned
     place = place_of(letter)
@@ -109,22 +122,18 @@ async def test_a_poisoned_trigger_is_found_mended_and_sent_once(
     again = await operate("dlq", "redrive", LETTERS, place_of(twin))
     assert again.code == 2
     assert "--again" in again.err
-    (sent,) = [
-        record for record in await records_of(stack, TRIGGERS) if "x-redriven-from" in headers_about(record, trigger_id)
-    ]
+    (sent,) = redriven_among(await reader.records(TRIGGERS, trigger_id))
     assert sent.key == trigger_id.encode()
     assert sent.headers == {**without_additions(letter.headers), "x-redriven-from": f"{LETTERS} {place}"}
 
     assert (await operate("dlq", "redrive", LETTERS, place, "--again")).code == 0
-    copies = [
-        record for record in await records_of(stack, TRIGGERS) if "x-redriven-from" in headers_about(record, trigger_id)
-    ]
+    copies = redriven_among(await reader.records(TRIGGERS, trigger_id))
     assert len(copies) == 2
     assert await sender.handed_over(trigger_id) == 1
 
 
-def headers_about(record: Record, trigger_id: str) -> Mapping[str, str]:
-    return record.headers if trigger_id.encode() in record.value else {}
+def redriven_among(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if "x-redriven-from" in record.headers]
 
 
 def without_additions(headers: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +141,7 @@ def without_additions(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def test_what_is_chosen_by_reason_comes_back_if_nobody_mends_it(
-    operate: Any, stack: Stack, messaging: KafkaMessaging
+    operate: Any, reader: Reader, messaging: KafkaMessaging
 ) -> None:
     mark = uuid4().hex
     letter = OutboundRecord(
@@ -144,7 +153,7 @@ async def test_what_is_chosen_by_reason_comes_back_if_nobody_mends_it(
     redriven = await operate("dlq", "redrive", LETTERS, "--reason", f"reason {mark}")
     assert "1 redriven" in redriven.out
     assert "may come back" in redriven.err
-    await letters_about(stack, LETTERS, mark, 3)
+    await reader.letters(LETTERS, mark, 3)
     once_more = await operate("dlq", "redrive", LETTERS, "--reason", f"reason {mark}")
     assert "0 redriven" in once_more.out
 
@@ -174,12 +183,12 @@ async def test_an_edit_in_the_editor_waits_for_the_redrive_and_can_be_discarded(
 
 
 async def test_a_letter_too_large_to_be_kept_is_taken_from_where_it_died(
-    operate: Any, stack: Stack, messaging: KafkaMessaging
+    operate: Any, reader: Reader, messaging: KafkaMessaging
 ) -> None:
     mark = uuid4().hex
     value = json.dumps({"type": mark}).encode()
     await messaging.publisher.publish([OutboundRecord(RECEIPTS, mark.encode(), value)])
-    (original,) = [record for record in await records_of(stack, RECEIPTS) if record.value == value]
+    (original,) = await reader.records(RECEIPTS, mark)
     headers = {
         "x-original-topic": RECEIPTS, "x-original-partition": str(original.partition), "x-error-class": "PoisonError",
         "x-error": f"too large {mark}", "x-omitted-bytes": str(len(value)),
@@ -195,8 +204,7 @@ async def test_a_letter_too_large_to_be_kept_is_taken_from_where_it_died(
     assert answer.code == 1
     assert "1 redriven to receipts.email, 1 left" in answer.out
     assert "was too large to be kept" in answer.err
-    copies = [record for record in await records_of(stack, RECEIPTS) if record.value == value]
-    assert len(copies) == 2
+    assert len(await reader.records(RECEIPTS, mark)) == 2
 
 
 @pytest.mark.parametrize(

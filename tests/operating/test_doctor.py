@@ -68,7 +68,7 @@ async def test_lag_is_told_by_group_with_the_service_that_should_read(
     async def is_told() -> bool:
         nonlocal said
         said = (await operate("doctor")).out
-        return "group channel-sms-priority: is 1 records behind on commands.sms.priority" in said
+        return "group channel-sms-priority: is 1 record behind on commands.sms.priority" in said
 
     with standing_still("channel-sms"):
         trigger_id = await sender.send("+14155550171", category="authentication")
@@ -95,9 +95,9 @@ async def test_what_a_worker_left_behind_is_told_with_the_trigger(
     await database.execute("DELETE FROM channel_sms.waves WHERE execution_id = $1", execution_id)
     await database.execute("DELETE FROM channel_sms.parked_receipts WHERE receipt = 'x'")
     assert answer.code == 1
-    assert "✗ channel-sms: 1 waves were claimed by somebody who vanished" in answer.out
+    assert "✗ channel-sms: nobody has taken over 1 wave of somebody who vanished 1h ago" in answer.out
     assert f"`sluice replay {trigger_id}`" in answer.out
-    assert "✗ channel-sms: 1 receipts have waited for up to 365d" in answer.out
+    assert "✗ channel-sms: 1 receipt of messages that nobody knows, the oldest for 365d" in answer.out
 
 
 async def test_dead_letters_are_told_with_the_way_to_read_one(operate: Any, stack: Stack, messaging: Any) -> None:
@@ -107,7 +107,7 @@ async def test_dead_letters_are_told_with_the_way_to_read_one(operate: Any, stac
     answer = await operate("doctor")
     assert answer.code == 1
     assert (
-        "✗ receipts.whatsapp.dlq: 1 records could never be handled, most for: PoisonError: not a receipt" in answer.out
+        "✗ receipts.whatsapp.dlq: 1 letter to be looked at, most of them for PoisonError: not a receipt" in answer.out
     )
     assert "`sluice dlq show receipts.whatsapp.dlq 0:" in answer.out
 

@@ -12,6 +12,7 @@ import asyncpg
 
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Connection, Installation
+from sluice_local.operating.quantities import counted
 from sluice_storage import statements
 
 SETTLE_SECONDS: Final = 2.0
@@ -57,9 +58,9 @@ async def audit(installation: Installation, arguments: Namespace) -> int:
             books = books._replace(discrepancies=[each for each in books.discrepancies if each in lasting])
     for discrepancy in books.discrepancies:
         print(discrepancy)
-    counted = f"{books.executions} executions of {books.triggers} triggers"
+    looked_at = f"{counted(books.executions, 'execution')} of {counted(books.triggers, 'trigger')}"
     differing = len({each.execution_id for each in books.discrepancies})
-    print(f"{counted}: {differing} do not balance" if differing else f"{counted}: every counter is what its jobs say")
+    print(f"{looked_at}: " + (f"{differing} out of balance" if differing else "every counter is what its jobs say"))
     return 1 if differing else 0
 
 
@@ -77,12 +78,13 @@ async def read(connection: Connection, trigger_id: UUID | None) -> Books:
 
 
 def _outsiders(row: asyncpg.Record) -> str:
-    return f"{row['jobs']} jobs lie outside its cohort of {row['people']}, from position {row['first']} on"
+    outside = counted(row["jobs"], "job")
+    return f"{outside} outside its cohort of {row['people']}, from position {row['first']} on"
 
 
 def _unplanned(row: asyncpg.Record) -> str:
     whose = "its trigger's plan does not name it" if row["known"] else "nobody knows its trigger"
-    return f"{row['jobs']} jobs were reported and {whose}"
+    return f"reports about {counted(row['jobs'], 'job')}, and {whose}"
 
 
 _CHECKS: Final[tuple[tuple[str, Callable[[asyncpg.Record], str]], ...]] = (

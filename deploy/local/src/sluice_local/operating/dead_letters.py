@@ -17,6 +17,7 @@ from sluice_local.operating.letters import Letter, Marks, Place, letter_at, lett
 from sluice_local.operating.masking import masked, masked_text
 from sluice_local.operating.messages import NotAMessageError, dead_letter_topics, message_of, source_of
 from sluice_local.operating.pretty import pretty
+from sluice_local.operating.quantities import counted
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ async def list_topics(installation: Installation) -> int:
         for reason in sorted(found.reasons.values(), key=lambda each: -each.letters):
             print(f"  {reason.letters:>6} from {reason.first}  {reason.sentence}")
     empty = len(dead_letter_topics()) - len(tallies)
-    print(f"{empty} dead-letter topics are empty" if tallies else f"all {empty} dead-letter topics are empty")
+    print(f"{counted(empty, 'dead-letter topic')} empty" if tallies else f"all {empty} dead-letter topics are empty")
     return 0
 
 

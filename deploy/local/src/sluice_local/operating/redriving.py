@@ -124,7 +124,10 @@ class Redriver:
             message = message_of(self._source.name, letter.value, letter.record.message_type)
         except NotAMessageError as error:
             reason = mask_addresses_in("; ".join(error.problems))
-            print(f"sluice: {letter.place} may come back: it is {reason}; `sluice dlq edit` mends it", file=sys.stderr)
+            print(
+                f"sluice: {letter.place} may come back, it is still wrong ({reason}); `sluice dlq edit` mends it",
+                file=sys.stderr,
+            )
             return letter.redriven(self._source.name, None)
         return letter.redriven(self._source.name, message.TYPE if letter.is_edited else None)
 

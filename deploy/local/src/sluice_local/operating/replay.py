@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,8 @@ from sluice_contracts.vocabulary import Channel, Lane
 from sluice_local.console.client import Client, RefusedError
 from sluice_local.durations import describe
 from sluice_local.operating.errors import OperatingError
-from sluice_local.operating.installation import CLIENT, Connection, Installation
+from sluice_local.operating.installation import CLIENT, Connection, Installation, said
+from sluice_local.operating.quantities import counted
 from sluice_local.operating.reporting_again import lost_reports
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.kafka import KafkaMessaging
@@ -91,15 +93,15 @@ async def _undone(connection: Connection, trigger_id: UUID) -> Undone:
     if trigger is None:
         raise OperatingError(f"there is no trigger {trigger_id} in this installation")
     executions = await connection.fetch(_sql.executions, trigger_id)
-    commands = await connection.fetch(_sql.open_commands, [each["execution_id"] for each in executions])
+    commands = await connection.fetch(_sql.open_commands, trigger_id)
     return Undone(trigger, executions, commands, await connection.fetchval(_sql.resting_stages, trigger_id))
 
 
 def _refuse_what_is_over(undone: Undone, trigger_id: UUID) -> None:
-    if undone.trigger["cancelled_at"] is not None:
+    if undone.trigger["is_cancelled"]:
         raise OperatingError(f"trigger {trigger_id} was cancelled: nothing of it is done again")
-    if undone.trigger["failed_at"] is not None:
-        detail = undone.trigger["failure_detail"]
+    if undone.trigger["is_failed"]:
+        detail = undone.trigger["failure_detail"] or "nobody says why yet"
         raise OperatingError(f"trigger {trigger_id} can never be carried out ({detail}): mend that and send it anew")
 
 
@@ -122,7 +124,9 @@ async def _report_again(
                 await publisher.publish([record])
                 jobs += lost
         if jobs:
-            account.done.append(f"{_name(execution)}: reported {_jobs(jobs)} again, which the ledger knows to be over")
+            account.done.append(
+                f"{_name(execution)}: reported {counted(jobs, 'job')} again, which the ledger knows to be over"
+            )
 
 
 async def _repeat(
@@ -144,39 +148,32 @@ async def _repeat(
         opened_before=now - older_than,
     )
     await publisher.publish([outbound(topics.triggers(Lane.PRIORITY), str(trigger_id), request)])
-    for execution in undone.executions:
-        mine = [each for each in unanswered if each["execution_id"] == execution["execution_id"]]
-        if mine:
-            oldest = describe(now - min(each["opened_at"] for each in mine))
-            account.done.append(
-                f"{_name(execution)}: asked for {_commands(len(mine))} to be sent again with "
-                f"{_jobs(sum(each['jobs'] for each in mine))}, unanswered for up to {oldest}"
-            )
+    for name, group in groupby(unanswered, key=_name):
+        commands = list(group)
+        jobs, oldest = sum(each["jobs"] for each in commands), min(each["opened_at"] for each in commands)
+        account.done.append(
+            f"{name}: asked for {counted(len(commands), 'command')} to be sent again with {counted(jobs, 'job')}, "
+            f"unanswered for up to {describe(now - oldest)}"
+        )
 
 
 async def _retry(installation: Installation, trigger_id: UUID, undone: Undone, account: Account) -> None:
+    failed = counted(undone.failed, "job")
     if installation.api is None:
-        account.refused.append(
-            f"{_jobs(undone.failed)} failed; set SLUICE_PUBLIC_URL and SLUICE_API_KEY, because the API tries them again"
-        )
+        account.refused.append(f"{failed} failed: to have the API retry them, set SLUICE_PUBLIC_URL and SLUICE_API_KEY")
         return
     url = installation.api.base_url
     try:
         async with Client(installation.api) as client:
             answer: dict[str, Any] = await client.post(f"/triggers/{trigger_id}/retry", {})
     except RefusedError as error:
-        other = (
-            f"; the key opens another workspace than {undone.trigger['workspace_id']}: give its key in SLUICE_API_KEY"
-        )
-        account.refused.append(
-            f"{_jobs(undone.failed)} failed and the API does not try them again: {error}{other * (error.status == 404)}"
-        )
+        owner = undone.trigger["workspace_id"]
+        why = f"the key opens another workspace; set SLUICE_API_KEY to one of {owner}" if error.status == 404 else error
+        account.refused.append(f"{failed} failed and the API does not retry them: {why}")
     except (aiohttp.ClientError, TimeoutError) as error:
-        account.refused.append(
-            f"{_jobs(undone.failed)} failed and are not tried again: nothing answers at {url}: {error}"
-        )
+        account.refused.append(f"{failed} failed and nothing answers at {url} to retry them: {said(error)}")
     else:
-        account.done.append(f"retried {_jobs(answer['jobs'])} that had failed")
+        account.done.append(f"retried {counted(answer['jobs'], 'job')} that had failed")
 
 
 def _left_alone(installation: Installation, undone: Undone, older_than: timedelta) -> list[str]:
@@ -185,26 +182,21 @@ def _left_alone(installation: Installation, undone: Undone, older_than: timedelt
     waiting = [each for each in undone.commands if not each["sends"]]
     sentences = []
     if fresh:
-        sentences.append(f"left alone: {_commands(len(fresh))} under way for less than {describe(older_than)}")
+        sentences.append(f"left alone: {counted(len(fresh), 'command')} under way for less than {describe(older_than)}")
     if undone.trigger["mode"] == "paused":
-        sentences.append("left alone: the trigger is paused; POST /api/v1/triggers/{id}/resume lets it go on")
+        sentences.append("left alone: what waits until the trigger, which is paused, is resumed")
     elif waiting:
         due = min(each["due_at"] or _NEVER for each in waiting)
         until = f", the first until {due:%Y-%m-%dT%H:%M:%SZ}" if due < _NEVER else ""
-        sentences.append(f"left alone: {_jobs(sum(each['jobs'] for each in waiting))} that wait on purpose{until}")
+        sentences.append(
+            f"left alone: {counted(sum(each['jobs'] for each in waiting), 'job')} that wait on purpose{until}"
+        )
     if undone.stages:
-        sentences.append(f"left alone: {undone.stages} steps whose jobs are still to be commanded")
+        sentences.append(f"left alone: {counted(undone.stages, 'step')} whose jobs are still to be commanded")
     return sentences
 
 
-def _name(execution: asyncpg.Record) -> str:
-    step = f"step {execution['step_order']}, " if execution["step_order"] else ""
-    return f"{step}{execution['channel']}"
-
-
-def _jobs(count: int) -> str:
-    return f"{count} job" + "s" * (count != 1)
-
-
-def _commands(count: int) -> str:
-    return f"{count} command" + "s" * (count != 1)
+def _name(row: asyncpg.Record) -> str:
+    """Return what people know an execution by."""
+    step = f"step {row['step_order']}, " if row["step_order"] else ""
+    return f"{step}{row['channel'] or 'not shown yet'}"

@@ -15,6 +15,7 @@ from sluice_local.operating.doctor.findings import Examination
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Installation
 from sluice_local.operating.letters import written_at
+from sluice_local.operating.quantities import counted
 from sluice_local.options import SERVICES
 from sluice_messaging.kafka.inspection import KafkaInspector, PartitionHealth, Standing
 from sluice_messaging.records import Partition
@@ -54,12 +55,12 @@ async def examine_dead_letters(installation: Installation) -> Examination:
     except OperatingError:
         found.notes.append("dead letters were not counted: the brokers do not answer")
         return found
-    for topic, counted in tallies.items():
-        if counted.waiting:
-            worst = max(counted.reasons.values(), key=lambda reason: reason.letters)
+    for topic, lying in tallies.items():
+        if lying.waiting:
+            worst = max(lying.reasons.values(), key=lambda reason: reason.letters)
             found.find(
                 topic,
-                f"{counted.waiting} records could never be handled, most for: {worst.sentence[:160]}",
+                f"{counted(lying.waiting, 'letter')} to be looked at, most of them for {worst.sentence[:160]}",
                 f"read one with `sluice dlq show {topic} {worst.first}`, mend it and redrive it",
             )
     return found
@@ -95,19 +96,21 @@ async def _look_at_lag(
         reader = _reader(group)
         found.find(
             f"group {group}",
-            f"is {records} records behind on {topic} in {len(behind)} partitions, the oldest waits {describe(oldest)}",
+            f"is {counted(records, 'record')} behind on {topic}, the oldest has waited {describe(oldest)}",
             f"see that {reader} runs and read {installation.log(reader)}; if it is only slow, add copies",
         )
     read = {standing.partition.topic for standing in standings}
     unread = [each.partition for each in partitions if each.partition.topic in readers.keys() - read]
-    for partition, extent in sorted((await broker.extents(unread)).items()):
+    never: defaultdict[str, list[timedelta]] = defaultdict(list)
+    for partition, extent in (await broker.extents(unread)).items():
         if extent.end > extent.first and (age := await _age(broker, partition, extent.first)) > PATIENCE:
-            who = " and ".join(readers[partition.topic])
-            found.find(
-                f"{partition.topic} partition {partition.number}",
-                f"no group has ever read it, and it holds records for {describe(age)}",
-                f"start {who}",
-            )
+            never[partition.topic].append(age)
+    for topic, ages in sorted(never.items()):
+        found.find(
+            topic,
+            f"no group has ever read it, and it has held records for {describe(max(ages))}",
+            f"see that {' and '.join(readers[topic])} run",
+        )
 
 
 async def _age(broker: KafkaInspector, partition: Partition, offset: int) -> timedelta:

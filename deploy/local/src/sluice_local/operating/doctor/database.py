@@ -10,6 +10,7 @@ from sluice_local.durations import describe
 from sluice_local.operating.doctor.findings import Examination
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Connection, Installation
+from sluice_local.operating.quantities import counted
 from sluice_storage import statements
 
 PATIENCE: Final = timedelta(seconds=60)
@@ -60,7 +61,7 @@ async def _look_at_commands(installation: Installation, connection: Connection, 
         worker = f"channel-{row['channel']}" if row["channel"] else "its channel worker"
         found.find(
             f"trigger {row['trigger_id']}",
-            f"{row['commands']} commands with {row['jobs']} jobs are unanswered, the oldest for "
+            f"nobody answers {counted(row['commands'], 'command')} with {counted(row['jobs'], 'job')}, the oldest for "
             f"{describe(now - row['opened_at'])}, sent {row['sends']} times",
             f"see that {worker} runs, then `sluice replay {row['trigger_id']}`",
         )
@@ -70,7 +71,7 @@ async def _look_at_commands(installation: Installation, connection: Connection, 
     if overdue is not None and overdue["commands"]:
         found.find(
             "orchestrator",
-            f"{overdue['commands']} commands are to be sent since {describe(now - overdue['due_at'])}",
+            f"has had {counted(overdue['commands'], 'command')} to send for {describe(now - overdue['due_at'])}",
             f"its timers do not run: read {installation.log('orchestrator')}",
         )
 
@@ -81,7 +82,7 @@ async def _look_at_stages(installation: Installation, connection: Connection, fo
     if overdue is not None and overdue["stages"]:
         found.find(
             "orchestrator",
-            f"{overdue['stages']} steps are due since {describe(now - overdue['due_at'])} and nobody feeds them, "
+            f"has had {counted(overdue['stages'], 'step')} to feed for {describe(now - overdue['due_at'])}, "
             f"first that of trigger {overdue['trigger_id']}",
             f"read {installation.log('orchestrator')}; if it is only slow, add copies",
         )
@@ -94,7 +95,7 @@ async def _look_at_receipts(installation: Installation, connection: Connection, 
         since = now - datetime.fromtimestamp(overdue["due_at"] / 1000, UTC)
         found.find(
             "status-api",
-            f"{overdue['pages']} pages should have been given up waiting for receipts since {describe(since)}",
+            f"waits for the receipts of {counted(overdue['pages'], 'page')} {describe(since)} longer than it should",
             f"its sweeper does not run: read {installation.log('status-api')}",
         )
 
@@ -107,8 +108,8 @@ async def _look_at_channel(
     if cut_off is not None and cut_off["waves"]:
         found.find(
             worker,
-            f"{cut_off['waves']} waves were claimed by somebody who vanished and nobody has taken them over for "
-            f"{describe(datetime.now(UTC) - cut_off['lease'])}",
+            f"nobody has taken over {counted(cut_off['waves'], 'wave')} of somebody who vanished "
+            f"{describe(datetime.now(UTC) - cut_off['lease'])} ago",
             f"see that {worker} runs, then `sluice replay {cut_off['trigger_id']}`",
         )
     now = installation.clock.now()
@@ -116,7 +117,7 @@ async def _look_at_channel(
     if parked is not None and parked["receipts"]:
         found.find(
             worker,
-            f"{parked['receipts']} receipts have waited for up to {describe(now - parked['parked_at'])} for a message "
-            "that nobody knows",
+            f"{counted(parked['receipts'], 'receipt')} of messages that nobody knows, the oldest for "
+            f"{describe(now - parked['parked_at'])}",
             "see whether another installation uses the same provider account; after an hour they are given up",
         )

@@ -13,6 +13,7 @@ from sluice_local.operating.doctor.findings import Examination
 from sluice_local.operating.doctor.machine import examine_machine
 from sluice_local.operating.doctor.services import examine_services
 from sluice_local.operating.installation import Installation, said
+from sluice_local.operating.quantities import counted
 
 _CHECK_SECONDS: Final = 30.0
 
@@ -35,7 +36,7 @@ async def examine(installation: Installation, arguments: Namespace) -> int:
     if not findings:
         print(f"✓ healthy: {seen}; nothing is behind, nothing is stuck")
         return 0
-    print(f"{len(findings)} finding{'s' * (len(findings) > 1)}" + (f"; {seen}" if seen else ""))
+    print(counted(len(findings), "finding") + (f"; {seen}" if seen else ""))
     return 1
 
 

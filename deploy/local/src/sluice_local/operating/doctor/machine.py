@@ -13,9 +13,9 @@ from sluice_local.data import DataDirectory
 from sluice_local.durations import describe
 from sluice_local.operating.doctor.findings import Examination
 from sluice_local.operating.installation import Installation
+from sluice_local.operating.quantities import size
 
-_GIGABYTE: Final = 1024**3
-LEAST_FREE_BYTES: Final = _GIGABYTE
+LEAST_FREE_BYTES: Final = 1024**3
 LEAST_FREE_SHARE: Final = 0.03
 
 
@@ -34,10 +34,10 @@ def _look_at_disk(path: Path, found: Examination) -> None:
     if disk.free < LEAST_FREE_BYTES or disk.free < LEAST_FREE_SHARE * disk.total:
         found.find(
             f"the disk of {path}",
-            f"has {_in_gigabytes(disk.free)} left of {_in_gigabytes(disk.total)}; the stack uses {_in_gigabytes(used)}",
+            f"has {size(disk.free)} left of {size(disk.total)}; the stack uses {size(used)}",
             "make room: PostgreSQL and Kafka stop when it is full",
         )
-    found.notes.append(f"{path} uses {_in_gigabytes(used)}; {_in_gigabytes(disk.free)} are free")
+    found.notes.append(f"{path} uses {size(used)}; {size(disk.free)} are free")
 
 
 def _look_at_clock(data: DataDirectory, found: Examination) -> None:
@@ -56,7 +56,3 @@ def size_of(folder: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def _in_gigabytes(size: int) -> str:
-    return f"{size / _GIGABYTE:.1f} GiB"

@@ -85,7 +85,7 @@ LEFT JOIN LATERAL (
     FROM status.unsent WHERE unsent.execution_id = e.execution_id AND present
 ) AS u ON true
 CROSS JOIN LATERAL (VALUES
-    ('accounted for, of a total of', true,
+    ('jobs that are over, and all jobs', true,
      e.sent + e.failed + e.filtered + e.cancelled + coalesce(e.never_commanded, 0), e.commanded_total),
     ('messages in any state, and jobs sent', false,
      e.message_accepted + e.message_sent + e.message_unknown + e.message_expired + e.message_rejected

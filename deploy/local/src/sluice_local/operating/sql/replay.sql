@@ -1,8 +1,10 @@
 -- name: trigger
-SELECT t.workspace_id, t.cancelled_at, t.failed_at, t.failure_detail, o.mode
-FROM status.triggers AS t
-LEFT JOIN orchestrator.triggers AS o ON o.trigger_id = t.trigger_id AND o.accepted IS NOT NULL
-WHERE t.trigger_id = $1 AND t.accepted_at IS NOT NULL
+-- What is shown may be behind what was done: whichever of the two knows it is believed.
+SELECT coalesce(t.workspace_id, o.workspace_id) AS workspace_id, t.failure_detail, o.mode,
+       t.cancelled_at IS NOT NULL OR o.mode IS NOT DISTINCT FROM 'cancelled' AS is_cancelled,
+       t.failed_at IS NOT NULL OR o.mode IS NOT DISTINCT FROM 'failed' AS is_failed
+FROM (SELECT * FROM status.triggers WHERE trigger_id = $1 AND accepted_at IS NOT NULL) AS t
+FULL JOIN (SELECT * FROM orchestrator.triggers WHERE trigger_id = $1 AND accepted IS NOT NULL) AS o USING (trigger_id)
 
 -- name: executions
 -- `open` jobs are commanded or will be, and nothing final was reported about them.
@@ -14,9 +16,13 @@ WHERE trigger_id = $1 AND channel IS NOT NULL
 ORDER BY step_order, channel
 
 -- name: open_commands
-SELECT execution_id, page, round, sends, opened_at, due_at, cardinality(seqs) AS jobs
-FROM orchestrator.commands
-WHERE execution_id = ANY($1::uuid[])
+SELECT command.execution_id, command.page, command.round, command.step_order, shown.channel, command.sends,
+       command.opened_at, command.due_at, cardinality(command.seqs) AS jobs
+FROM orchestrator.executions AS started
+JOIN orchestrator.commands AS command USING (execution_id)
+LEFT JOIN status.executions AS shown USING (execution_id)
+WHERE started.trigger_id = $1
+ORDER BY command.step_order, shown.channel
 
 -- name: resting_stages
 SELECT count(*) FROM orchestrator.stages WHERE trigger_id = $1
