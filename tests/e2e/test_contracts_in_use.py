@@ -1,0 +1,185 @@
+"""What the documentation says of the topics, held against the topics of a running stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from api_client import ApiClient, wait_until
+from broker import CHANNELS, Broker
+from scene import Scene
+from sluice_local.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+DAY_MS: Final = 86_400_000
+BY_OPERATORS: Final = {"trigger.repeat_requested.v1"}
+"""What only an operator's command writes."""
+
+POISON: Final = b"poison"
+"""What the keys of records begin with that other tests have put there to be refused."""
+
+
+@pytest.fixture
+async def api(stack: Stack) -> AsyncIterator[ApiClient]:
+    async with ApiClient(stack.base_url, stack.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+async def broker(stack: Stack) -> AsyncIterator[Broker]:
+    async with Broker(stack.connections.kafka) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def pages() -> list[dict[str, Any]]:
+    """The page of every topic, as `docs/topics` has it."""
+    found = [yaml.safe_load(file.read_text()) for file in sorted((DOCS / "topics").glob("*.yaml"))]
+    return [page for page in found if "dead_letters" in page]
+
+
+async def test_the_example_consumer_follows_a_send_as_documented(api: ApiClient, stack: Stack) -> None:
+    async with example(stack.connections.kafka) as lines:
+        scene = Scene(api)
+        await scene.contacts(1, {"email": f"bounce+{scene.mark}@sandbox.test"}, {"email": None})
+        trigger_id = await scene.broadcast("email")
+        await api.finished(trigger_id)
+        (execution,) = (await api.get(f"/api/v1/triggers/{trigger_id}/ledger"))["executions"]
+        jobs = {job["external_id"]: job["id"] for job in await scene.jobs(execution)}
+        delivered, bounced, filtered = (jobs[f"{scene.mark}-{place}"] for place in range(3))
+        expected = {
+            f"{delivered} sent accepted",
+            f"{delivered} sent delivered",
+            f"{bounced} sent accepted",
+            f"{bounced} sent bounced 5.1.1",
+            f"{filtered} filtered no_address_for_channel",
+        }
+
+        async def has_seen_everything() -> bool:
+            return expected <= lines
+
+        await wait_until(has_seen_everything, describe=lambda: f"not seen: {expected - lines}")
+
+
+async def test_every_record_on_the_topics_is_one_that_their_pages_describe(
+    api: ApiClient, broker: Broker, pages: list[dict[str, Any]]
+) -> None:
+    await a_bit_of_everything(Scene(api))
+    await a_trigger_that_cannot_be_planned(api, broker)
+    await broker.caught_up()
+    seen = set()
+    for page in pages:
+        validators = {message["type"]: validator(message["schema"]) for message in page["messages"]}
+        for record in await broker.records(page["topic"]):
+            if record.key.startswith(POISON):
+                continue
+            headers = {name: value.decode() for name, value in record.headers}
+            kind = headers["ce_type"]
+            message = json.loads(record.value)
+            assert kind in validators, (page["topic"], kind)
+            assert message["type"] == kind
+            assert headers["content-type"] == "application/json"
+            validators[kind].validate(message)
+            assert_key(page["key"], record.key.decode(), message)
+            seen.add(kind)
+    documented = {message["type"] for page in pages for message in page["messages"]}
+    assert seen | BY_OPERATORS == documented
+
+
+async def test_every_topic_is_as_large_and_kept_as_long_as_its_page_says(
+    broker: Broker, pages: list[dict[str, Any]]
+) -> None:
+    dead = yaml.safe_load((DOCS / "topics" / "dead-letters.yaml").read_text())
+    documented = {
+        **{page["topic"]: page for page in pages},
+        **{page["dead_letters"]: {**dead, "cleanup": "delete"} for page in pages},
+    }
+    assert await broker.sizes() == {name: page["partitions"] for name, page in documented.items()}
+    settings = await broker.settings(list(documented))
+    for name, page in documented.items():
+        assert int(settings[name]["retention.ms"]) == page["retention_days"] * DAY_MS, name
+        assert set(settings[name]["cleanup.policy"].split(",")) == set(page["cleanup"].split(",")), name
+
+
+@contextlib.asynccontextmanager
+async def example(bootstrap: str) -> AsyncIterator[set[str]]:
+    """Run the example as its page says; gives the lines that it has written so far."""
+    lines: set[str] = set()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, DOCS / "examples" / "consume_deliveries.py", bootstrap, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+
+    async def read(output: asyncio.StreamReader) -> None:
+        async for line in output:
+            lines.add(line.decode().strip())
+
+    reading = asyncio.create_task(read(process.stdout))
+    try:
+        yield lines
+        assert process.returncode is None, "the example ended by itself"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await reading
+
+
+async def a_bit_of_everything(scene: Scene) -> None:
+    """Bring about every kind of message that there is."""
+    api = scene.api
+    people = ({"email": f"engaged+{scene.mark}@sandbox.test"}, {"email": f"invalid+{scene.mark}@sandbox.test"})
+    await scene.contacts(3, *people)
+    triggers = [*[await scene.broadcast(channel) for channel in CHANNELS], await scene.group(), await scene.steps(0, 1)]
+    waiting = triggers.pop()
+    for trigger_id in triggers:
+        await api.finished(trigger_id)
+    for action in ("pause", "resume", "cancel"):
+        await api.post(f"/api/v1/triggers/{waiting}/{action}", {})
+    await api.finished(waiting)
+    await api.post(f"/api/v1/triggers/{triggers[1]}/retry", {})
+    await api.until(f"/api/v1/triggers/{triggers[1]}/direct", lambda body: body["analytics"]["clicked"])
+    await api.until(f"/api/v1/triggers/{triggers[1]}/ledger", lambda body: body["failed"] == 0 and body["open"] == 0)
+
+
+async def a_trigger_that_cannot_be_planned(api: ApiClient, broker: Broker) -> None:
+    """Have a trigger taken up whose workflow is gone: as one that was accepted, but for its ids."""
+    records = await broker.records("triggers.bulk")
+    accepted = next(record for record in records if b'"kind":"workflow"' in record.value)
+    message = json.loads(accepted.value)
+    message["trigger_id"] = trigger_id = str(uuid4())
+    message["plan"]["workflow_id"] = str(uuid4())
+    value = json.dumps(message).encode()
+    await broker.append("triggers.bulk", value, key=trigger_id.encode(), headers=accepted.headers)
+    over = await api.finished(trigger_id)
+    assert over["status"] == "failed"
+
+
+def validator(schema: str) -> Draft202012Validator:
+    """Return what checks a message against the committed schema at `docs/topics/<schema>`."""
+    definition = json.loads((DOCS / "topics" / schema).read_text())
+    Draft202012Validator.check_schema(definition)
+    return Draft202012Validator(definition, format_checker=FormatChecker())
+
+
+def assert_key(documented: str, key: str, message: dict[str, Any]) -> None:
+    """Fail where a record's key is not made of what its page says."""
+    match documented:
+        case "trigger_id":
+            assert key == message["trigger_id"]
+        case "execution_id:page":
+            assert key == f"{message['execution_id']}:{message['page']}"
+        case _:
+            assert key
