@@ -66,7 +66,12 @@ class KafkaInspector:
         servers = list(bootstrap_list(bootstrap))
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id=client_id)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers, client_id=client_id, group_id=None, enable_auto_commit=False
+            bootstrap_servers=servers,
+            client_id=client_id,
+            group_id=None,
+            enable_auto_commit=False,
+            # A fetch that finds nothing holds up whatever is asked next.
+            fetch_max_wait_ms=20,
         )
 
     async def __aenter__(self) -> Self:
