@@ -109,7 +109,7 @@ async def _look_at_lag(
         found.find(
             topic,
             f"no group has ever read it, and it has held records for {describe(max(ages))}",
-            f"see that {' and '.join(readers[topic])} run",
+            f"start {' and '.join(readers[topic])}, or read in the log why it does not consume",
         )
 
 
