@@ -13,6 +13,7 @@ from sluice_contracts.vocabulary import HoldCode
 
 _SLACK_SHARE: Final = 0.1
 _LEAST_SLACK: Final = timedelta(seconds=1)
+_WINDOW_SLACK: Final = timedelta(minutes=1)
 _RESUMED_AGAIN: Final = timedelta(seconds=1)
 _WITHOUT_A_TIME: Final = timedelta(seconds=60)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -36,7 +37,8 @@ def next_rounds(held: Sequence[HeldJob], mode: Mode, now: datetime, *, credit: b
     """Return the rounds in which held jobs come again.
 
     Jobs that are due within a tenth of the wait (at least a second) of each other share a round, at the latest of
-    their times, so that none comes early and a page never falls apart into 200 rounds. The credit of the answered
+    their times, so that none comes early and a page never falls apart into 200 rounds. Who waits for a window gives a
+    minute at most: a tenth of a week would be longer than the window is open. The credit of the answered
     command stays with the page while any job waits for the channel itself (rate, provider, pause): were it given
     back, a whole audience would pile up behind a slow provider. It is given back where single people wait (a retry,
     their window), so that they do not hold up everybody behind them.
@@ -47,8 +49,9 @@ def next_rounds(held: Sequence[HeldJob], mode: Mode, now: datetime, *, credit: b
     for due_at, job in dated:
         if not groups or (due_at is None) != (limit is None) or (due_at and limit and due_at > limit):
             groups.append([])
-            limit = due_at and due_at + max(_LEAST_SLACK, (due_at - now) * _SLACK_SHARE)
+            limit = due_at and due_at + _slack(job, due_at - now)
         groups[-1].append((due_at, job))
+        limit = limit and due_at and min(limit, due_at + _slack(job, due_at - now))
     keeper = next(
         (place for place, group in enumerate(groups) if any(job.code in _CHANNEL_WAITS for _, job in group)), None
     )
@@ -62,6 +65,11 @@ def next_rounds(held: Sequence[HeldJob], mode: Mode, now: datetime, *, credit: b
         for place, group in enumerate(groups)
         for jobs in [sorted((job for _, job in group), key=lambda job: job.seq)]
     ]
+
+
+def _slack(job: HeldJob, wait: timedelta) -> timedelta:
+    slack = max(_LEAST_SLACK, wait * _SLACK_SHARE)
+    return min(slack, _WINDOW_SLACK) if job.code is HoldCode.OUTSIDE_WINDOW else slack
 
 
 def _due(job: HeldJob, mode: Mode, now: datetime) -> datetime | None:
