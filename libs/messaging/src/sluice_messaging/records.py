@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -66,6 +66,11 @@ class OutboundRecord:
     key: bytes | None
     value: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_headers(record: OutboundRecord, headers: Mapping[str, str]) -> OutboundRecord:
+    """Return `record` with `headers` beside its own."""
+    return replace(record, headers={**record.headers, **headers}) if headers else record
 
 
 def outbound(topic: str, key: str | bytes, message: Message) -> OutboundRecord:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import attach, detach
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.util.types import AttributeValue
 
@@ -19,6 +19,9 @@ from sluice_runtime import tracing
 
 MOST_LINKS: Final = 128
 """As many links as the SDK keeps of one span."""
+
+_TRACE_ID: Final = slice(3, 35)
+"""Where a `traceparent` holds the id of its trace (W3C Trace Context §3.2.2)."""
 
 
 @contextmanager
@@ -40,11 +43,8 @@ def sending(records: Sequence[OutboundRecord]) -> Iterator[Mapping[str, str]]:
 def processing(record: Record, group: str) -> Iterator[None]:
     """Span the handling of one record, as a child of the span that sent it."""
     if not tracing.is_recording():
-        token = attach(tracing.extract(record.headers))
-        try:
+        with tracing.attached(tracing.extract(record.headers)):
             yield
-        finally:
-            detach(token)
         return
     attributes = {
         **_attributes("process", record.topic, group),
@@ -64,16 +64,42 @@ def processing(record: Record, group: str) -> Iterator[None]:
 
 @contextmanager
 def processing_batch(records: Sequence[Record], group: str) -> Iterator[None]:
-    """Span the handling of a batch: a trace of its own, linked to up to 128 of the traces that it continues."""
+    """Span the handling of a batch: as a child, where all records are of one trace, else as a trace of its own.
+
+    Such a trace has links to up to 128 of the traces that it continues.
+    """
+    context = _common_trace(records)
     if not tracing.is_recording():
-        yield
+        with tracing.attached(context):
+            yield
         return
     topic = _common(record.topic for record in records)
     attributes = {**_attributes("process", topic, group), "messaging.batch.message_count": len(records)}
     with tracing.tracer().start_as_current_span(
-        _name("process", topic), kind=SpanKind.CONSUMER, attributes=attributes, links=_links(records)
+        _name("process", topic),
+        context=context,
+        kind=SpanKind.CONSUMER,
+        attributes=attributes,
+        links=None if context else _links(records),
     ):
         yield
+
+
+def trace_of(record: Record) -> dict[str, str]:
+    """Return the headers with which what follows from `record` alone continues its trace, out of a batch of many.
+
+    Empty where that is the trace that whatever is published now continues anyway.
+    """
+    theirs = trace.get_current_span(tracing.extract(record.headers)).get_span_context()
+    if theirs.trace_id == trace.get_current_span().get_span_context().trace_id:
+        return {}
+    return {name: record.headers[name] for name in (tracing.TRACEPARENT, tracing.TRACESTATE) if name in record.headers}
+
+
+def _common_trace(records: Sequence[Record]) -> Context:
+    """Return the context of the first of `records` where all are of one trace, else an empty one."""
+    ids = {record.headers.get(tracing.TRACEPARENT, "")[_TRACE_ID] for record in records}
+    return tracing.extract(records[0].headers) if len(ids) == 1 else Context()
 
 
 def _links(records: Sequence[Record]) -> list[Link]:

@@ -14,8 +14,8 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import REGISTRY
 
 from sluice_messaging.errors import PoisonError
-from sluice_messaging.records import OutboundRecord, Record
-from sluice_messaging.spans import MOST_LINKS, processing_batch
+from sluice_messaging.records import OutboundRecord, Record, with_headers
+from sluice_messaging.spans import MOST_LINKS, processing_batch, trace_of
 from sluice_messaging.testing import MemoryStage, eventually, numbered
 from sluice_runtime import tracing
 
@@ -98,12 +98,48 @@ async def test_a_batch_is_one_span_with_a_link_to_each_trace(spans: Spans, stage
     assert processed.attributes["messaging.batch.message_count"] == 6
 
 
-def test_a_span_has_no_more_links_than_are_kept(spans: Spans) -> None:
-    records = [
-        Record("t", 0, offset, b"k", b"", {"traceparent": f"00-{offset + 1:032x}-{1:016x}-01"}, 0)
-        for offset in range(2 * MOST_LINKS)
+def record(offset: int, *, trace: int, span: int = 1, flags: str = "01") -> Record:
+    return Record("t", 0, offset, b"k", b"", {"traceparent": f"00-{trace:032x}-{span:016x}-{flags}"}, 0)
+
+
+def test_a_batch_of_one_trace_continues_it(spans: Spans) -> None:
+    with processing_batch([record(0, trace=7, span=3), record(1, trace=7, span=4)], "g"):
+        pass
+    (span,) = spans.named("process t")
+    assert span.context
+    assert span.context.trace_id == 7
+    assert span.parent
+    assert span.parent.span_id == 3
+    assert not span.links
+
+
+def test_a_batch_that_continues_a_recorded_trace_is_recorded_whatever_the_share() -> None:
+    exporter = InMemorySpanExporter()
+    tracing.configure("test", ratio=0.0, exporter=exporter)
+    for flags in ("00", "01"):
+        with processing_batch([record(0, trace=7, flags=flags), record(1, trace=8, flags="00")], "g"):
+            pass
+    tracing.shut_down()
+    (span,) = exporter.get_finished_spans()
+    assert [link.context.trace_id for link in span.links] == [7, 8]
+
+
+async def test_what_follows_from_one_record_of_a_batch_can_continue_its_trace(spans: Spans, stage: MemoryStage) -> None:
+    answers, process = await stage.topic(), await stage.process()
+    batch = [record(0, trace=7, span=3), record(1, trace=8, span=4)]
+    with processing_batch(batch, "g"):
+        await process.publisher.publish(
+            [with_headers(OutboundRecord(answers, b"k", b"v"), trace_of(one)) for one in batch]
+        )
+    assert [answer.headers["traceparent"] for answer in stage.broker.records(answers)] == [
+        one.headers["traceparent"] for one in batch
     ]
-    with processing_batch(records, "g"):
+    with processing_batch(batch[:1], "g"):
+        assert trace_of(batch[0]) == {}
+
+
+def test_a_span_has_no_more_links_than_are_kept(spans: Spans) -> None:
+    with processing_batch([record(offset, trace=offset + 1) for offset in range(2 * MOST_LINKS)], "g"):
         pass
     (span,) = spans.named("process t")
     assert len(span.links) == MOST_LINKS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,12 +11,41 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+
+class _Beginnings(Sampler):
+    """Decides about spans that begin a trace: those that continue a recorded trace by a link are recorded as well."""
+
+    def __init__(self, ratio: float) -> None:
+        self._share = TraceIdRatioBased(ratio)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Decide; the signature is the SDK's."""
+        if any(link.context.trace_flags.sampled for link in links or ()):
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state)
+        return self._share.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """Name the sampler."""
+        return f"linked or {self._share.get_description()}"
 
 
 class _Tracing:
@@ -28,8 +57,9 @@ class _Tracing:
 def configure(service: str, *, endpoint: str = "", ratio: float = 0.01, exporter: SpanExporter | None = None) -> None:
     """Record spans of `service` and send them to the OTLP/HTTP collector at `endpoint` (`http://host:4318`).
 
-    A trace that comes in sampled stays sampled; of those that begin here a share of `ratio` is. Without an endpoint,
-    or an `exporter` in its place, nothing is recorded, and the context of whoever called is still passed on.
+    A trace that comes in sampled stays sampled, and so does what is linked to it; of those that begin here a share of
+    `ratio` is. Without an endpoint, or an `exporter` in its place, nothing is recorded, and the context of whoever
+    called is still passed on.
     """
     shut_down()
     if exporter is None and not endpoint:
@@ -40,7 +70,7 @@ def configure(service: str, *, endpoint: str = "", ratio: float = 0.01, exporter
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
     provider = TracerProvider(
         resource=Resource.create({"service.name": service, "service.namespace": "sluice"}),
-        sampler=ParentBased(TraceIdRatioBased(ratio)),
+        sampler=ParentBased(_Beginnings(ratio)),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter))

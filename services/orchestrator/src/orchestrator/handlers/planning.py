@@ -33,7 +33,7 @@ from sluice_catalog.models import Contact, WorkflowVersion
 from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, TriggerAccepted
 from sluice_messaging.ports import EventPublisher
-from sluice_messaging.records import OutboundRecord
+from sluice_messaging.records import OutboundRecord, with_headers
 from sluice_runtime.clock import Clock
 from sluice_runtime.failpoints import FAILPOINTS
 from sluice_storage.database import Connection, Database
@@ -111,15 +111,19 @@ class Planner:
         self._deadlines = deadlines
         self._wake = wake
 
-    async def take_up(self, triggers: Sequence[TriggerAccepted]) -> None:
-        """Record every trigger once and publish what follows from it."""
+    async def take_up(self, triggers: Sequence[TriggerAccepted], traces: Mapping[UUID, Mapping[str, str]]) -> None:
+        """Record every trigger once and publish what follows from it, with the headers that continue its trace."""
         unique = {trigger.trigger_id: trigger for trigger in triggers}
         drafts = await self._drafts(list(unique.values()))
         async with self._database.connection() as connection:
             await self._start(connection, [draft for draft in drafts if draft.starts_at_once])
         new = await self._database.in_transaction(lambda connection: self._write(connection, drafts))
         FAILPOINTS.reach("orchestrator.after_commit")
-        outgoing = [record for draft in drafts for record in _announced(draft, new.get(draft.accepted.trigger_id))]
+        outgoing = [
+            with_headers(record, traces.get(draft.accepted.trigger_id, {}))
+            for draft in drafts
+            for record in _announced(draft, new.get(draft.accepted.trigger_id))
+        ]
         repeated = unique.keys() - new.keys()
         if repeated:
             outgoing += await self.say_again(repeated)
