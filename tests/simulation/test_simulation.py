@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from simulated.run import simulate
 from simulated.variants import Variant
 
@@ -31,7 +32,7 @@ def test_the_same_seed_is_the_same_run_in_every_process() -> None:
     here = {seed: simulate(seed).digest for seed in (3, 7, 9)}
     for hash_seed in ("0", "4711"):
         program = "from simulated.run import simulate; print(*(simulate(seed).digest for seed in (3, 7, 9)))"
-        there = subprocess.run(  # noqa: S603 (our own program)
+        there = subprocess.run(
             [sys.executable, "-c", program],
             check=True,
             capture_output=True,

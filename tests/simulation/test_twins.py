@@ -11,12 +11,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+
 from simulated import copies
 from simulated.database import Asked
 from simulated.run import simulate
 from simulated.storage import Store
 from simulated.variants import Variant
-
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 from status_api.domain.fold import TimelineEntry
@@ -118,7 +118,9 @@ def answer(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Rows in any order; single values without a name."""
     found = [dict(row) for row in rows]
     return sorted(
-        repr(value(next(iter(row.values())))) if len(row) == 1 else repr(sorted((name, value(row[name])) for name in row))
+        repr(value(next(iter(row.values()))))
+        if len(row) == 1
+        else repr(sorted((name, value(row[name])) for name in row))
         for row in found
     )
 
@@ -193,7 +195,8 @@ async def compare(replay: Replay, stores: Mapping[str, Store]) -> None:
         for row in await replay.rows("status", "jobs")
     }
     twin_jobs = {
-        (row["execution_id"], row["seq"]): {"execution_id": row["execution_id"], "seq": row["seq"]} | asdict(row["facts"])
+        (row["execution_id"], row["seq"]): {"execution_id": row["execution_id"], "seq": row["seq"]}
+        | asdict(row["facts"])
         for row in status.table("jobs").values()
     }
     assert real_jobs.keys() == twin_jobs.keys()
@@ -210,4 +213,3 @@ async def compare(replay: Replay, stores: Mapping[str, Store]) -> None:
 
 def entries(timeline: Mapping[str, Sequence[Any]]) -> dict[str, TimelineEntry]:
     return {key: TimelineEntry(*entry) for key, entry in timeline.items()}
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -29,22 +30,22 @@ def main() -> int:
 
 def _tell(seed: int, variant: Variant | None) -> int:
     outcome = simulate(seed, variant, tells=True)
-    print(*outcome.story, sep="\n")  # noqa: T201
-    print(_line(outcome))  # noqa: T201
+    print(*outcome.story, sep="\n")
+    print(_line(outcome))
     return bool(outcome.violations)
 
 
 def _play(seeds: range, jobs: int, variant: Variant | None) -> int:
     started = time.monotonic()
     found = messages = deaths = 0
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
         for outcome in pool.map(partial(simulate, variant=variant), seeds, chunksize=4):
-            print(_line(outcome), flush=True)  # noqa: T201
+            print(_line(outcome), flush=True)
             found += bool(outcome.violations)
             messages += outcome.messages
             deaths += outcome.deaths
     seconds = time.monotonic() - started
-    print(  # noqa: T201
+    print(
         f"{len(seeds)} seeds in {seconds:.0f} s ({len(seeds) / seconds * 60:.0f} a minute): {messages} hand-overs, "
         f"{deaths} deaths, {found} seeds with violations"
     )

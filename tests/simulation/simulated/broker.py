@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,30 @@ from sluice_messaging.sources import AssignmentListener, Backlog, RecordSource
 SESSION_SECONDS = 2.0
 
 
+class SimulatedBroker(MemoryBroker):
+    """A broker that wakes only those who wait for the topic that has grown."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__(partitions)
+        self._watchers: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
+
+    def append(self, outbound: OutboundRecord, timestamp_ms: int) -> Record:
+        record = super().append(outbound, timestamp_ms)
+        for watcher in self._watchers.pop(outbound.topic, ()):
+            if not watcher.done():
+                watcher.set_result(None)
+        return record
+
+    def watch(self, topics: Sequence[str], watcher: asyncio.Future[None]) -> None:
+        """Resolve `watcher` when one of `topics` grows."""
+        for topic in topics:
+            self._watchers[topic].append(watcher)
+
+
 class SimulatedPublisher:
     """Stores records a partition at a time, in any order of partitions. A failure may come in the middle, or afterwards."""
 
-    def __init__(self, world: World, machine: Machine, broker: MemoryBroker) -> None:
+    def __init__(self, world: World, machine: Machine, broker: SimulatedBroker) -> None:
         self._world = world
         self._machine = machine
         self._broker = broker
@@ -55,7 +76,9 @@ class SimulatedPublisher:
 class SimulatedSource:
     """A membership that ends when its process has been silent for a session, or when fate drops it."""
 
-    def __init__(self, world: World, machine: Machine, broker: MemoryBroker, topics: Sequence[str], group: str) -> None:
+    def __init__(
+        self, world: World, machine: Machine, broker: SimulatedBroker, topics: Sequence[str], group: str
+    ) -> None:
         self.group = group
         self.topics = topics
         self.machine = machine
@@ -63,6 +86,7 @@ class SimulatedSource:
         self._broker = broker
         self._inner = MemorySource(broker, topics, group)
         self._listener: AssignmentListener | None = None
+        self._grown: asyncio.Future[None] | None = None
         self.evicted = asyncio.Event()
         machine.dies.append(lambda: world.later(SESSION_SECONDS, self.evict))
 
@@ -87,6 +111,7 @@ class SimulatedSource:
         leaving.cancel()
 
     def assigned(self, partitions: frozenset[Partition]) -> None:
+        self._wake()
         if self._listener is not None and not self.evicted.is_set():
             self._listener.assigned(partitions)
 
@@ -95,7 +120,10 @@ class SimulatedSource:
         positions = list(self._inner._positions.items())
         self._world.fate.shuffle(positions)
         self._inner._positions = dict(positions)
-        records = await self._inner.fetch(limit=limit, wait=wait, without=without)
+        if not (records := await self._inner._read(limit, without)):
+            await self._growth(wait)
+            self._check()
+            records = await self._inner._read(limit, without)
         self._check()
         return records
 
@@ -131,7 +159,22 @@ class SimulatedSource:
             group.members.remove(self._inner)
             self._inner._positions = {}
             self._inner.settled.set()
+            self._wake()
             self._world.start(None, group.rebalance(self._broker))
+
+    async def _growth(self, seconds: float) -> None:
+        """Wait for a record in one of these topics: to be woken by every record of every topic would be dear."""
+        self._grown = grown = self._world.loop.create_future()
+        self._broker.watch(self.topics, grown)
+        timer = self._world.loop.call_later(seconds, self._wake)
+        try:
+            await grown
+        finally:
+            timer.cancel()
+
+    def _wake(self) -> None:
+        if self._grown is not None and not self._grown.done():
+            self._grown.set_result(None)
 
     def _check(self) -> None:
         if self.evicted.is_set():
@@ -144,7 +187,7 @@ class SimulatedSource:
 class SimulatedMessaging(MemoryMessaging):
     """The `Messaging` of one process."""
 
-    def __init__(self, world: World, machine: Machine, broker: MemoryBroker, sources: list[SimulatedSource]) -> None:
+    def __init__(self, world: World, machine: Machine, broker: SimulatedBroker, sources: list[SimulatedSource]) -> None:
         super().__init__(broker, world.loop, backoff=Backoff(base=0.05, cap=1.0, uniform=world.fate.uniform))
         self._world = world
         self._machine = machine

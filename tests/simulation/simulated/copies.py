@@ -14,7 +14,7 @@ from channel_sms.channel import SmsChannel
 from orchestrator.adapters.statements import queries
 from orchestrator.app import Parts
 from orchestrator.settings import OrchestratorSettings
-from simulated.broker import SimulatedMessaging, SimulatedSource
+from simulated.broker import SimulatedBroker, SimulatedMessaging, SimulatedSource
 from simulated.database import Asked, Server, SimulatedDatabase
 from simulated.exchange import Exchange, SimulatedProvider
 from simulated.people import People, SimulatedCatalog
@@ -41,7 +41,6 @@ from sluice_channel.tools import Tools
 from sluice_channel.tracking import Links
 from sluice_contracts import topics
 from sluice_contracts.vocabulary import Channel, Lane
-from sluice_messaging.memory import MemoryBroker
 from sluice_messaging.ports import EventConsumer, TableReader
 from sluice_runtime.secrets import JOB_REFERENCES, TRACKING_LINKS, derive_key
 from sluice_storage import statements
@@ -83,7 +82,7 @@ class Stage:
 
     world: World
     people: People
-    broker: MemoryBroker
+    broker: SimulatedBroker
     exchange: Exchange
     patience: Patience
     trace: list[Asked] | None = None

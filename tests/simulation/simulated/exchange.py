@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from simulated.broker import SimulatedBroker
 from simulated.world import Machine, World
 from sluice_catalog.models import ProviderAccount
 from sluice_channel.provider import (
@@ -28,7 +29,6 @@ from sluice_contracts import topics
 from sluice_contracts.messages.receipt import CallbackReceived
 from sluice_contracts.references import JobReference, read_reference
 from sluice_contracts.vocabulary import MessageState, SuppressionReason
-from sluice_messaging.memory import MemoryBroker
 from sluice_messaging.records import outbound
 
 _COURSES: Sequence[Sequence[MessageState]] = (
@@ -54,7 +54,7 @@ class HandOver:
 class Exchange:
     """All provider accounts together."""
 
-    def __init__(self, world: World, broker: MemoryBroker, reference_key: bytes) -> None:
+    def __init__(self, world: World, broker: SimulatedBroker, reference_key: bytes) -> None:
         fate = world.fate
         self._world = world
         self._broker = broker
@@ -64,7 +64,7 @@ class Exchange:
         self._silences = fate.choice([0.0, 0.0, 0.05, 0.2])
         self._refusals = fate.choice([0.0] * 12 + [0.05])
         self._limits = fate.choice([0.0] * 6 + [0.05])
-        self._stops = fate.choice([0.0, 0.02])
+        self.stops = fate.choice([0.0, 0.02])
         self._slow_receipts = fate.choice([0.01, 0.5, 3.0])
         self.can_look_up = fate.random() < 0.3
         self.batch = fate.choice([1, 7, 50])
@@ -130,7 +130,7 @@ class Exchange:
         for state in course:
             self.receipts_to_come += 1
             body = {"reference": message.reference, "state": state, "id": provider_id}
-            if fate.random() < self._stops:
+            if fate.random() < self.stops:
                 body["suppress"] = SuppressionReason.STOP
             self._world.later(fate.random() * self._slow_receipts, lambda body=body: self._call_back(account, body))
 

@@ -35,8 +35,9 @@ class StandstillError(Exception):
 class SimulationLoop(asyncio.BaseEventLoop):
     """Runs what is ready in the order in which it became so, and then skips to the next moment something is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: datetime = START) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._start = start
         self._moment = 0.0
         self._is_over = False
         self.tasks: list[asyncio.Task[Any]] = []
@@ -50,7 +51,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def now(self) -> datetime:
         """Return the simulated time of day. Makes the loop a `Clock`."""
-        return START + timedelta(microseconds=round(self._moment * 1_000_000))
+        return self._start + timedelta(microseconds=round(self._moment * 1_000_000))
 
     def thaw(self, process: Process) -> None:
         """Let a process that was frozen go on with what became ready meanwhile."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from simulated import invariants
-from simulated.broker import SESSION_SECONDS
+from simulated.broker import SESSION_SECONDS, SimulatedBroker
 from simulated.copies import REFERENCE_KEY, Patience, Stage, start_channel, start_orchestrator, start_status
 from simulated.database import Asked
 from simulated.exchange import Exchange
@@ -28,13 +29,28 @@ from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId, page_of
 from sluice_contracts.messages.trigger import RetryRequested
 from sluice_contracts.vocabulary import Channel, JobState, Lane
-from sluice_messaging.memory import MemoryBroker
 from sluice_messaging.records import OutboundRecord, Record, outbound
 from status_api.domain.progress import state_of
 
 LOOK_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 400.0
 """How long after the last misfortune everything may take to come to rest."""
+
+SECONDS: Final = {
+    "sluice_messaging.membership.POLL_SECONDS": 5.0,
+    "sluice_messaging.table.POLL_SECONDS": 5.0,
+    "sluice_channel.parking._LOOK_SECONDS": 2.0,
+    "sluice_messaging.committer.COMMIT_EVERY_SECONDS": 1.0,
+}
+"""How long the services nap between two looks, so that a run of seconds is not all looking."""
+
+HOURS: Final = {
+    "sluice_messaging.membership.POLL_SECONDS": 86_400.0,
+    "sluice_messaging.table.POLL_SECONDS": 86_400.0,
+    "sluice_channel.parking._LOOK_SECONDS": 86_400.0,
+    "sluice_messaging.committer.COMMIT_EVERY_SECONDS": 3_600.0,
+}
+"""The same for a run of weeks."""
 
 _HARMLESS: Final = frozenset({"account.refused"})
 
@@ -59,11 +75,13 @@ def simulate(
     loop = SimulationLoop()
     state = random.getstate()
     random.seed(seed)
+    # What is collected in the middle of a run would be finalised at a moment that no seed decides.
+    gc.disable()
     try:
         world = World(seed, loop)
         if tells:
             world.story = []
-        with _prepared(world) as errors, built(variant):
+        with prepared(world, SECONDS) as errors, built(variant):
             play = _Play(world, trace)
             try:
                 loop.run_until_complete(world.start(None, play.run()))
@@ -77,6 +95,7 @@ def simulate(
             loop.end()
     finally:
         random.setstate(state)
+        gc.enable()
     return Outcome(seed, digest, problems, seconds, messages, len(world.deaths), world.story or [])
 
 
@@ -86,7 +105,7 @@ class _Play:
         self._world = world
         channels = CHANNELS if fate.random() < 0.4 else CHANNELS[:1]
         self.scenario = Scenario(fate, START, channels)
-        broker = MemoryBroker(partitions=fate.choice([1, 2, 3]))
+        broker = SimulatedBroker(partitions=fate.choice([1, 2, 3]))
         self.exchange = Exchange(world, broker, REFERENCE_KEY)
         patience = Patience(receipts=fate.choice([None, None, None, 5.0]), credit=fate.choice([1, 2, 64]))
         self.stage = Stage(world, self.scenario.people, broker, self.exchange, patience, trace)
@@ -246,8 +265,8 @@ def _channel_starter(channel: Channel) -> Callable[[Stage, Machine], None]:
 
 
 @contextmanager
-def _prepared(world: World) -> Iterator[list[str]]:
-    """Take chance and waiting out of what the services do by themselves; yield what they log as errors."""
+def prepared(world: World, naps: Mapping[str, float]) -> Iterator[list[str]]:
+    """Take chance out of what the services do, and set how long they nap; yield what they log as errors."""
     errors: list[str] = []
 
     def collect(logger: object, method: str, event: dict[str, Any]) -> str:
@@ -260,9 +279,7 @@ def _prepared(world: World) -> Iterator[list[str]]:
         for name, value in (
             ("sluice_channel.ledger.uuid4", world.new_id),
             ("orchestrator.handlers.stages.new_id", world.new_id),
-            ("sluice_messaging.membership.POLL_SECONDS", 5.0),
-            ("sluice_messaging.table.POLL_SECONDS", 5.0),
-            ("sluice_messaging.committer.COMMIT_EVERY_SECONDS", 1.0),
+            *naps.items(),
         ):
             patches.enter_context(patch(name, value))
         structlog.configure(

@@ -10,7 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from simulated.people import People
-from sluice_catalog.models import Contact, ProviderAccount, TemplateVariant, TemplateVersion, WorkflowStep, WorkflowVersion
+from sluice_catalog.models import (
+    Contact,
+    ProviderAccount,
+    TemplateVariant,
+    TemplateVersion,
+    WorkflowStep,
+    WorkflowVersion,
+)
 from sluice_contracts.messages.content import Content, InlineEmail, InlineSms
 from sluice_contracts.messages.trigger import (
     AddressRecipients,
@@ -77,6 +84,15 @@ class Scenario:
             self._add_trigger(number)
         self.planned.sort(key=lambda planned: planned.at)
 
+    @classmethod
+    def of(cls, people: People, trigger: TriggerAccepted) -> Scenario:
+        """Return a scenario of just this."""
+        scenario = cls.__new__(cls)
+        scenario.people = people
+        scenario.triggers = {trigger.trigger_id: trigger}
+        scenario.planned = []
+        return scenario
+
     def _populate(self, workspace_id: UUID) -> None:
         fate = self._fate
         for number in range(fate.choice([1, 2, 4, 8, 14, 60, 60, 130, 230])):
@@ -107,7 +123,9 @@ class Scenario:
     def _add_trigger(self, number: int) -> None:
         fate = self._fate
         workspace_id = fate.choice(self._workspaces)
-        category = fate.choice([Category.MARKETING, Category.MARKETING, Category.TRANSACTIONAL, Category.AUTHENTICATION])
+        category = fate.choice(
+            [Category.MARKETING, Category.MARKETING, Category.TRANSACTIONAL, Category.AUTHENTICATION]
+        )
         recipients = self._recipients(workspace_id)
         audience = isinstance(recipients, AllRecipients)
         lane = Lane.PRIORITY if category.is_essential and not audience else Lane.BULK
@@ -197,4 +215,8 @@ class Scenario:
 
 
 def _content(channel: Channel) -> Content:
-    return InlineEmail(subject="Hi", text="Hello {{ first_name }}") if channel is Channel.EMAIL else InlineSms(text="Hello")
+    return (
+        InlineEmail(subject="Hi", text="Hello {{ first_name }}")
+        if channel is Channel.EMAIL
+        else InlineSms(text="Hello")
+    )

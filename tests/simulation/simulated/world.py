@@ -33,6 +33,13 @@ OFTEN: Final = frozenset(
 )
 """Statements that loops ask again and again; a crash there is seldom interesting."""
 
+DANGERS: Final = {
+    "orchestrator": {"sql": 8, "publish": 6, "offsets": 3, "poll": 1},
+    "status": {"sql": 8, "offsets": 4},
+    "channel": {"sql": 8, "publish": 5, "provider": 8, "offsets": 3, "poll": 1},
+}
+"""What the copies of a service die at, and how often."""
+
 
 @dataclass
 class Weather:
@@ -133,7 +140,8 @@ class World:
         """Return a new process, which may be bound to die."""
         machine = Machine(name)
         if self.crashes_left > 0 and not self.is_calm:
-            kind = self.fate.choices(["sql", "publish", "provider", "offsets", "poll"], [8, 6, 6, 3, 1])[0]
+            kinds = DANGERS.get(name.partition("-")[0], DANGERS["channel"])
+            kind = self.fate.choices(list(kinds), list(kinds.values()))[0]
             machine.fuse = Fuse(kind, self.fate.choice([1, 1, 2, 2, 3, 4, 6, 9]), after=self.fate.random() < 0.6)
         return machine
 
@@ -214,4 +222,3 @@ class World:
         if self.fate.random() < self.weather.slow_replies and not self.is_calm:
             return self.fate.random() * 0.8
         return self.fate.random() * 0.004
-

@@ -107,9 +107,7 @@ def renew(
     return truth(1)
 
 
-def prove_own(
-    tx: Transaction, execution_id: UUID, page: int, number: int, wave: int, seqs: Sequence[int]
-) -> list[Row]:
+def prove_own(tx: Transaction, execution_id: UUID, page: int, number: int, wave: int, seqs: Sequence[int]) -> list[Row]:
     key = (execution_id, page, number, wave)
     tx.lock("waves", key)
     row = tx.get("waves", key)
@@ -149,9 +147,7 @@ def open_bucket(tx: Transaction, account_id: UUID) -> list[Row]:
     return []
 
 
-def reserve(
-    tx: Transaction, account_id: UUID, wanted: int, rate: float, longest: float, queues: bool
-) -> list[Row]:
+def reserve(tx: Transaction, account_id: UUID, wanted: int, rate: float, longest: float, queues: bool) -> list[Row]:
     if tx.get("pace", account_id) is None:
         return []
     tx.lock("pace", account_id)

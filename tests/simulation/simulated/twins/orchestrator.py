@@ -147,9 +147,7 @@ def lease_stages(
     leased = []
     for row in due:
         if len(leased) < limit and tx.can_lock("stages", _stage_key(row)):
-            leased.append(
-                tx.change("stages", _stage_key(row), owner=owner, lease_until=until, served_at=now)
-            )
+            leased.append(tx.change("stages", _stage_key(row), owner=owner, lease_until=until, served_at=now))
     for workspace_id in sorted({row["workspace_id"] for row in leased}):
         tx.put("turns", workspace_id, {"workspace_id": workspace_id, "served_at": now})
     leased.sort(key=lambda row: (row["due_at"], row["trigger_id"], row["step_order"]))
@@ -194,9 +192,7 @@ def count_cohort(tx: Transaction, trigger_id: UUID, total: int, owner: UUID) -> 
     return []
 
 
-def release_stage(
-    tx: Transaction, trigger_id: UUID, order: int, owner: UUID, rest_until: datetime | None
-) -> list[Row]:
+def release_stage(tx: Transaction, trigger_id: UUID, order: int, owner: UUID, rest_until: datetime | None) -> list[Row]:
     row = _owned(tx, (trigger_id, order), owner)
     if row is not None:
         tx.change(

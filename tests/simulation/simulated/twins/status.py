@@ -163,11 +163,11 @@ def reason_of(facts: JobFacts | None) -> tuple[int, str, str] | None:
 
 
 def _join(tx: Transaction, values: Sequence[Any]) -> tuple[JobFacts | None, JobFacts]:
-    execution_id, seq, progress, message, engagements, segments, sent_at, until, cost, external_id, address, said = values
-    timeline = {key: TimelineEntry(*entry) for key, entry in orjson.loads(said).items()}
-    facts = JobFacts(
-        progress, message, engagements, sent_at, until, external_id, address, segments, cost, timeline
+    execution_id, seq, progress, message, engagements, segments, sent_at, until, cost, external_id, address, said = (
+        values
     )
+    timeline = {key: TimelineEntry(*entry) for key, entry in orjson.loads(said).items()}
+    facts = JobFacts(progress, message, engagements, sent_at, until, external_id, address, segments, cost, timeline)
     key = (execution_id, seq)
     tx.lock("jobs", key)
     row = tx.get("jobs", key)
@@ -180,9 +180,7 @@ def _join(tx: Transaction, values: Sequence[Any]) -> tuple[JobFacts | None, JobF
     return old, new
 
 
-def _count(
-    tx: Transaction, values: Sequence[Any], moved: Sequence[tuple[int, JobFacts | None, JobFacts]]
-) -> bool:
+def _count(tx: Transaction, values: Sequence[Any], moved: Sequence[tuple[int, JobFacts | None, JobFacts]]) -> bool:
     execution_id, trigger_id, workspace_id, channel, epoch, last_ended_ms = values
     tx.lock("executions", execution_id)
     old = tx.get("executions", execution_id)
@@ -266,5 +264,3 @@ def _awaiting(tx: Transaction, execution_id: UUID, first: int, end: int) -> list
 
 def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
     return other if one is None else one if other is None else max(one, other)
-
-
