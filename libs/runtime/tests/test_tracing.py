@@ -58,6 +58,28 @@ def test_a_trace_that_comes_in_decides_by_itself_whether_it_is_recorded(exporter
     assert span.resource.attributes["service.name"] == "ingest"
 
 
+def test_what_follows_begins_a_trace_that_is_linked_and_recorded_as_the_other_is(
+    exporter: InMemorySpanExporter,
+) -> None:
+    tracing.configure("orchestrator", ratio=0.0, exporter=exporter)
+    assert not tracing.follow("command", None)
+    unrecorded = tracing.follow("command", UNSAMPLED)["traceparent"].split("-")
+    assert not int(unrecorded[3], 16) & 1
+    followed = tracing.follow("command", SAMPLED)["traceparent"].split("-")
+    assert int(followed[3], 16) & 1
+    tracing.shut_down()
+    (span,) = exporter.get_finished_spans()
+    assert span.context is not None
+    trace_id = format(span.context.trace_id, "032x")
+    assert followed[1:3] == [trace_id, f"{span.context.span_id:016x}"]
+    assert trace_id != TRACE
+    assert [format(link.context.trace_id, "032x") for link in span.links] == [TRACE]
+
+
+def test_nothing_follows_where_nothing_is_recorded() -> None:
+    assert tracing.follow("command", SAMPLED) == {}
+
+
 async def test_a_request_is_a_span_named_by_its_route(exporter: InMemorySpanExporter) -> None:
     seen: dict[str, str] = {}
 

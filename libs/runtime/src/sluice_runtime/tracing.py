@@ -98,6 +98,21 @@ def extract(headers: Mapping[str, str]) -> Context:
     return _PROPAGATOR.extract(headers) if TRACEPARENT in headers else _NO_CONTEXT
 
 
+def follow(name: str, traceparent: str | None) -> dict[str, str]:
+    """Begin a trace of its own for what follows late, or in great numbers, from the span that `traceparent` names.
+
+    It begins with a span of no length called `name` that is linked to the other. Returns the headers with which to
+    continue it: none where nothing is recorded.
+    """
+    headers: dict[str, str] = {}
+    if traceparent is not None and is_recording():
+        origin = trace.get_current_span(extract({TRACEPARENT: traceparent})).get_span_context()
+        span = tracer().start_span(name, context=_NO_CONTEXT, links=[Link(origin)] if origin.is_valid else None)
+        _PROPAGATOR.inject(headers, trace.set_span_in_context(span, _NO_CONTEXT))
+        span.end()
+    return headers
+
+
 @contextmanager
 def attached(context: Context) -> Iterator[None]:
     """Make `context` the current one inside the block."""

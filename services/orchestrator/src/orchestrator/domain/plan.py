@@ -50,7 +50,7 @@ class Plan(Part):
     """All executions of a trigger, in the order of their steps.
 
     The executions of one step form a stage: they start together and are fed by one pass over the cohort. Only a
-    template group has stages of more than one execution.
+    template group has stages of more than one execution. `traceparent` names the span that accepted the trigger.
     """
 
     trigger_id: UUID
@@ -63,6 +63,7 @@ class Plan(Part):
     workflow_name: str | None = None
     template_group_id: UUID | None = None
     executions: list[ExecutionPlan] = Field(min_length=1)
+    traceparent: str | None = None
 
     @property
     def stages(self) -> dict[int, list[ExecutionPlan]]:

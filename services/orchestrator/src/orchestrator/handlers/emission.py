@@ -26,7 +26,8 @@ from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import Content, MissingTemplate, TemplateContent
 from sluice_contracts.topics import commands as commands_topic
 from sluice_contracts.vocabulary import Category, FilterCode
-from sluice_messaging.records import OutboundRecord, outbound
+from sluice_messaging.records import OutboundRecord, outbound, with_headers
+from sluice_runtime import tracing
 from sluice_storage.database import Connection
 
 _MAX_COMMAND_BYTES: Final = 1_900_000
@@ -46,6 +47,14 @@ class Emission:
     plan: ExecutionPlan
     execution: StartedExecution
     command: Command
+
+
+def as_followers(emissions: Sequence[Emission], records: Sequence[OutboundRecord]) -> list[OutboundRecord]:
+    """Return commands' records as beginnings of traces: a campaign in a single one is more than anything can show."""
+    return [
+        with_headers(record, tracing.follow("command", emission.trigger.plan.traceparent))
+        for emission, record in zip(emissions, records, strict=True)
+    ]
 
 
 class Emitter:

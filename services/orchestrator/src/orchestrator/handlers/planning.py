@@ -33,9 +33,11 @@ from sluice_catalog.models import Contact, WorkflowVersion
 from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, TriggerAccepted
 from sluice_messaging.ports import EventPublisher
-from sluice_messaging.records import OutboundRecord, with_headers
+from sluice_messaging.records import OutboundRecord, Record, with_headers
+from sluice_messaging.spans import trace_of
 from sluice_runtime.clock import Clock
 from sluice_runtime.failpoints import FAILPOINTS
+from sluice_runtime.tracing import TRACEPARENT
 from sluice_storage.database import Connection, Database
 
 _log = structlog.get_logger()
@@ -111,16 +113,16 @@ class Planner:
         self._deadlines = deadlines
         self._wake = wake
 
-    async def take_up(self, triggers: Sequence[TriggerAccepted], traces: Mapping[UUID, Mapping[str, str]]) -> None:
-        """Record every trigger once and publish what follows from it, with the headers that continue its trace."""
+    async def take_up(self, triggers: Sequence[TriggerAccepted], origins: Mapping[UUID, Record]) -> None:
+        """Record every trigger once and publish what follows from it. `origins` are the records that brought them."""
         unique = {trigger.trigger_id: trigger for trigger in triggers}
-        drafts = await self._drafts(list(unique.values()))
+        drafts = await self._drafts(list(unique.values()), origins)
         async with self._database.connection() as connection:
             await self._start(connection, [draft for draft in drafts if draft.starts_at_once])
         new = await self._database.in_transaction(lambda connection: self._write(connection, drafts))
         FAILPOINTS.reach("orchestrator.after_commit")
         outgoing = [
-            with_headers(record, traces.get(draft.accepted.trigger_id, {}))
+            with_headers(record, trace_of(origins[draft.accepted.trigger_id]))
             for draft in drafts
             for record in _announced(draft, new.get(draft.accepted.trigger_id))
         ]
@@ -151,7 +153,7 @@ class Planner:
         _log.info("triggers.repeated", triggers=len(triggers), commands=len(commands))
         return said + commands
 
-    async def _drafts(self, triggers: Sequence[TriggerAccepted]) -> list[Draft]:
+    async def _drafts(self, triggers: Sequence[TriggerAccepted], origins: Mapping[UUID, Record]) -> list[Draft]:
         now = self._clock.now()
         contacts = await self._named_contacts(triggers)
         by_id = {
@@ -162,8 +164,10 @@ class Planner:
         for trigger in triggers:
             draft = Draft(trigger, now)
             try:
-                draft.plan = make_plan(trigger, await self._workflow(trigger), now)
-                draft.planned_at = draft.plan.planned_at
+                plan = make_plan(trigger, await self._workflow(trigger), now)
+                traceparent = origins[trigger.trigger_id].headers.get(TRACEPARENT)
+                draft.plan = plan.model_copy(update={"traceparent": traceparent}) if traceparent else plan
+                draft.planned_at = plan.planned_at
             except UnplannableTriggerError as error:
                 draft.failure = FailedTrigger(trigger.trigger_id, trigger.workspace_id, now, error.code, error.detail)
                 _log.warning("trigger.failed", trigger_id=str(trigger.trigger_id), code=error.code)

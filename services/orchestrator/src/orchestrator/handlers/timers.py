@@ -12,7 +12,7 @@ from orchestrator.adapters.commands import commands_sent, drop_commands, due_com
 from orchestrator.adapters.records import Records, executions_of
 from orchestrator.domain.deadlines import Deadlines
 from orchestrator.domain.running import Command, RunningTrigger, execution_of
-from orchestrator.handlers.emission import Emission, Emitter
+from orchestrator.handlers.emission import Emission, Emitter, as_followers
 from orchestrator.handlers.wake import Wake
 from sluice_messaging.errors import TransientError
 from sluice_messaging.ports import EventPublisher
@@ -111,7 +111,7 @@ class CommandTimers:
     async def _records_of(self, connection: Connection, emissions: Sequence[Emission]) -> list[OutboundRecord]:
         """Build records; one command that cannot be built does not keep the others, and comes again at its deadline."""
         try:
-            return await self._emitter.records(connection, emissions)
+            return as_followers(emissions, await self._emitter.records(connection, emissions))
         except Exception as error:
             if isinstance(error, TransientError) or is_transient(error):
                 raise

@@ -18,7 +18,6 @@ from sluice_contracts.messages.trigger import (
 )
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
-from sluice_messaging.spans import trace_of
 from sluice_runtime.failpoints import FAILPOINTS
 
 
@@ -34,8 +33,8 @@ class TriggerHandler:
         messages = [_read(record) for record in records]
         accepted = [message for message in messages if isinstance(message, TriggerAccepted)]
         if accepted:
-            traces = {message.trigger_id: trace_of(record) for message, record in zip(messages, records, strict=True)}
-            await self._planner.take_up(accepted, traces)
+            origins = {message.trigger_id: record for message, record in zip(messages, records, strict=True)}
+            await self._planner.take_up(accepted, origins)
         for message in messages:
             match message:
                 case TriggerActionRequested():

@@ -21,7 +21,7 @@ from orchestrator.domain.jobs import Person
 from orchestrator.domain.pace import Pace
 from orchestrator.domain.plan import ExecutionPlan
 from orchestrator.domain.running import Command, RunningTrigger, Stage, StartedExecution
-from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger
+from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger, as_followers
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact
 from sluice_contracts.identifiers import PAGE_SIZE
@@ -199,7 +199,7 @@ class TurnMaker:
                 Emission(turn.trigger, plans[command.execution_id], turn.executions[command.execution_id], command)
                 for command in [*turn.repeats, *turn.commands]
             ]
-        records = await self._emitter.records(connection, emissions, people)
+        records = as_followers(emissions, await self._emitter.records(connection, emissions, people))
         return [*records, *(record for turn in turns for record in turn.said())]
 
     async def _begin(self, turn: Turn, others: Mapping[UUID, StartedExecution]) -> None:
