@@ -76,8 +76,9 @@ async def test_whatever_dies_whenever_every_job_is_accounted_for_and_no_campaign
         "SLUICE_FAILPOINT_SEED": str(seed),
         # What is cut off is taken up again soon.
         "SLUICE_LEASE_SECONDS": "2",
-        "SLUICE_DEADLINE_SECONDS": "3",
-        "SLUICE_LONGEST_DEADLINE_SECONDS": "10",
+        "SLUICE_STAGE_LEASE_SECONDS": "2",
+        "SLUICE_COMMAND_DEADLINE_SECONDS": "3",
+        "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "10",
         "SLUICE_SESSION_SECONDS": "3",
     }
     with Stack(tmp_path / "stack", environment=environment) as stack:
