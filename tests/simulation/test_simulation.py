@@ -1,4 +1,4 @@
-"""The pipeline under every misfortune that can be simulated; see `simulated` for how, `make simulate` for many more seeds."""
+"""The pipeline under every misfortune that can be simulated; `make simulate` plays many more seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A month of a workflow with a send window, for somebody in every time zone there is, over the changes of their clocks."""
+"""A month of a workflow with a send window, for somebody in every time zone, over the changes of their clocks."""
 
 from __future__ import annotations
 

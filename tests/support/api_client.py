@@ -28,6 +28,7 @@ class ApiClient:
     """Calls one stack with one credential."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
+        self.key = api_key
         self._base_url = base_url
         self._headers = {"X-API-Key": api_key}
         self._session: aiohttp.ClientSession | None = None

@@ -1,1 +1,1 @@
-"""Deterministic simulation: the real services in one thread, on simulated time, with every misfortune drawn from a seed."""
+"""Deterministic simulation: the real services in one thread, on simulated time, every misfortune drawn from a seed."""

@@ -38,7 +38,7 @@ class SimulatedBroker(MemoryBroker):
 
 
 class SimulatedPublisher:
-    """Stores records a partition at a time, in any order of partitions. A failure may come in the middle, or afterwards."""
+    """Stores records a partition at a time, in any order of partitions. A failure may come in the middle or after."""
 
     def __init__(self, world: World, machine: Machine, broker: SimulatedBroker) -> None:
         self._world = world

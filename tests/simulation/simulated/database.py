@@ -21,7 +21,7 @@ Twins = dict[str, tuple[str, Twin]]
 
 @dataclass(frozen=True)
 class Asked:
-    """A statement that was carried out, for playing it to a real database. No SQL: `name` tells how a transaction ended."""
+    """A statement that was carried out, to be played to a real database. No SQL: `name` says how it ended."""
 
     schema: str
     transaction: int

@@ -1,4 +1,4 @@
-"""The provider, as the truth about who was messaged: everything it took, and everything it will say about that later."""
+"""The provider, as the truth about who was messaged: what it took, and what it will say about that later."""
 
 from __future__ import annotations
 

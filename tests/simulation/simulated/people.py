@@ -1,7 +1,7 @@
 """Definitions and people of a run: the orchestrator's `Directory` and the workers' catalog, in memory.
 
-The catalog's own SQL is not simulated. What is asked of it in the middle of a message's way takes its time all the same,
-so that a process can die there.
+The catalog's own SQL is not simulated. What is asked of it in the middle of a message's way takes its time all the
+same, so that a process can die there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that a run consists of beside the services: fate, time, servers, processes, and what is written about it."""
+"""Everything that a run consists of beside the services: fate, time, servers, processes, and the log of it."""
 
 from __future__ import annotations
 

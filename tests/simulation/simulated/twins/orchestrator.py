@@ -78,7 +78,9 @@ def add_stage(
 
 
 def triggers_by_id(tx: Transaction, trigger_ids: Ids, remembered: Ids) -> list[Row]:
-    names = ("trigger_id", "workspace_id", "planned_at", "mode", "mode_at", "cohort_total", "failure_code", "failure_detail")  # fmt: skip
+    names = (
+        "trigger_id", "workspace_id", "planned_at", "mode", "mode_at", "cohort_total", "failure_code", "failure_detail",
+    )  # fmt: skip
     found = [row for row in (tx.get("triggers", key) for key in dict.fromkeys(trigger_ids)) if row and row["accepted"]]
     return [
         {name: row[name] for name in names}
@@ -89,7 +91,8 @@ def triggers_by_id(tx: Transaction, trigger_ids: Ids, remembered: Ids) -> list[R
 
 def executions_of(tx: Transaction, trigger_ids: Ids) -> list[Row]:
     names = (
-        "trigger_id", "execution_id", "content", "started_at", "expected", "commanded", "never_commanded", "finished_at",
+        "trigger_id", "execution_id", "content", "started_at", "expected", "commanded",
+        "never_commanded", "finished_at",
     )  # fmt: skip
     wanted = set(trigger_ids)
     found = [row for _, row in tx.rows("executions") if row["trigger_id"] in wanted]
