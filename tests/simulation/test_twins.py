@@ -37,8 +37,8 @@ TABLES = {
     "channel_email": ("waves", "pace", "parked_receipts"),
     "status": ("triggers", "executions", "receipt_deadlines"),
 }  # fmt: skip
-SEEDS = (14, 50, 70, 114, 127, 129, 144, 159)
-"""Between them they ask every statement that there is a twin of, but for those that only a broken version asks."""
+SEEDS = range(600)
+"""Played until every statement that there is a twin of has been asked; only a run that asks a new one is played."""
 
 RARE = {"orchestrator.drop_commands", "channel.postpone"}
 
@@ -91,7 +91,7 @@ class Replay:
             return
         connection = await self._connection(key)
         await connection.execute("SELECT set_config('simulation.now', $1, false)", asked.at.isoformat())
-        self.asked.add(f"{asked.schema.partition('_')[0]}.{asked.name}")
+        self.asked.add(statement(asked))
         if asked.many:
             await connection.executemany(asked.sql, asked.arguments)
         else:
@@ -112,6 +112,11 @@ class Replay:
             await connection.execute("SET LOCAL lock_timeout = '2s'")
             self._open[key] = (connection, resources)
         return self._open[key][0]
+
+
+def statement(asked: Asked) -> str:
+    """The statement's name, the same for every channel."""
+    return f"{asked.schema.partition('_')[0]}.{asked.name}"
 
 
 def answer(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -154,14 +159,18 @@ async def test_postgres_answers_every_statement_as_its_twin_did(
     async with AsyncExitStack() as resources:
         replay = Replay(postgres_dsn, resources)
         await replay.prepare()
-        for seed, variant in [*((seed, None) for seed in SEEDS), (1, Variant.NO_CLAIM)]:
+        for seed, variant in [(1, Variant.NO_CLAIM), *((seed, None) for seed in SEEDS)]:
             trace: list[Asked] = []
             in_thread(seed, variant, trace)
+            if {statement(asked) for asked in trace if asked.sql is not None} <= replay.asked:
+                continue
             for asked in trace:
                 await replay.play(asked)
             await compare(replay, stores)
             await replay.empty()
-        assert not never_asked(replay.asked), "choose seeds that ask these too"
+            if not never_asked(replay.asked):
+                break
+        assert not never_asked(replay.asked), "no seed asks these"
 
 
 def in_thread(seed: int, variant: Variant | None, trace: list[Asked]) -> None:
