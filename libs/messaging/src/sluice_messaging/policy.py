@@ -28,6 +28,7 @@ from sluice_messaging.tasks import pause
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
+from sluice_runtime.tracebacks import describe
 
 ATTEMPTS: Final = 3
 
@@ -168,7 +169,7 @@ class ErrorPolicy:
             **_where(self._group, records[0]),
             records=len(records),
             failures=failures,
-            error=repr(error),
+            error=f"{type(error).__name__}: {describe(error)}",
             exc_info=None if transient else error,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from time import perf_counter
 from typing import Final
@@ -59,29 +59,32 @@ def front(translate: Translate | None) -> Middleware:
         request[REQUEST_ID] = request_id
         logging.CURRENT_REQUEST.set(request_id)
         route = route_of(request)
-        if tracing.is_recording() or tracing.TRACEPARENT in request.headers:
-            response = await _traced(request, route, handler, translate)
-        else:
+
+        async def answered() -> web.StreamResponse:
             response = await _answered(request, route, handler, translate)
-        if route not in _PROBES:
-            _note(request, route, response, perf_counter() - began)
-        return response
+            if route not in _PROBES:
+                _note(request, route, response, perf_counter() - began)
+            return response
+
+        if tracing.is_recording() or tracing.TRACEPARENT in request.headers:
+            return await _traced(request, route, answered)
+        return await answered()
 
     return answer
 
 
 async def _traced(
-    request: web.Request, route: str, handler: Handler, translate: Translate | None
+    request: web.Request, route: str, answered: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     incoming = tracing.extract(request.headers)
     if not tracing.is_recording():
         with tracing.attached(incoming):
-            return await _answered(request, route, handler, translate)
+            return await answered()
     attributes = {"http.request.method": _known(request.method), "http.route": route}
     with tracing.tracer().start_as_current_span(
         f"{_known(request.method)} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes
     ) as span:
-        response = await _answered(request, route, handler, translate)
+        response = await answered()
         span.set_attribute("http.response.status_code", response.status)
         if response.status >= 500:
             span.set_status(StatusCode.ERROR)

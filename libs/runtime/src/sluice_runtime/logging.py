@@ -20,6 +20,7 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from sluice_runtime.redaction import mask_address, redact
+from sluice_runtime.tracebacks import render_exception
 
 __all__ = ["configure", "mask_address"]
 
@@ -53,7 +54,7 @@ def _shared_processors(service: str) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         _adder(service),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(render_exception),
         _redactor,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
