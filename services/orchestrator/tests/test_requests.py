@@ -229,6 +229,26 @@ async def test_a_paused_trigger_of_which_nothing_is_open_can_be_resumed_so_that_
     assert world.commands()[-1].epoch == 1
 
 
+async def test_the_last_word_to_the_workers_is_how_a_trigger_stands_even_if_it_changes_while_one_speaks(
+    world: Any,
+) -> None:
+    world.catalogue.add(1)
+    trigger = world.direct()
+    await world.ask(trigger, "pause")
+    publish = world.publisher.publish
+    resumed: list[Any] = []
+
+    async def publish_late(records: Any, **options: Any) -> None:
+        if any(record.topic == "control" for record in records) and not resumed:
+            resumed.append(trigger)
+            await world.ask(trigger, "resume")
+        await publish(records, **options)
+
+    world.publisher.publish = publish_late
+    await world.deliver(trigger)
+    assert [item.mode for item in world.control()] == ["running", "paused", "running"]
+
+
 async def test_an_earlier_request_that_comes_late_is_not_obeyed(world: Any) -> None:
     trigger = await campaign(world)
     before = world.clock.now()

@@ -27,7 +27,7 @@ from simulated.world import Machine, World
 from sluice_channel.reports import unpack
 from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId, page_of
-from sluice_contracts.messages.trigger import RetryRequested
+from sluice_contracts.messages.trigger import RetryRequested, TriggerActionRequested
 from sluice_contracts.vocabulary import Channel, JobState, Lane
 from sluice_messaging.records import OutboundRecord, Record, outbound
 from status_api.domain.progress import state_of
@@ -236,7 +236,7 @@ class _Play:
         self._world.note("came", stored.topic, stored.partition, stored.offset, stored.value.decode())
 
     def _retry(self) -> bool:
-        """Once, an operator has everything that failed tried again; return whether there was anything."""
+        """Once, an operator has tried again whatever failed, also of what is paused; return whether there was any."""
         if not self._retries:
             return False
         self._retries = False
@@ -245,18 +245,14 @@ class _Play:
         for row in store.table("jobs").values():
             if state_of(row["facts"].progress) is JobState.FAILED:
                 failed.setdefault((row["execution_id"], page_of(row["seq"])), []).append(row["seq"])
+        now = self._world.loop.now()
         for (execution_id, page), seqs in failed.items():
             execution = store.table("executions")[execution_id]
-            request = RetryRequested(
-                trigger_id=execution["trigger_id"],
-                workspace_id=execution["workspace_id"],
-                requested_at=self._world.loop.now(),
-                execution_id=execution_id,
-                page=page,
-                epoch=1,
-                seqs=seqs,
-            )
-            self._append(outbound(topics.triggers(Lane.PRIORITY), str(execution["trigger_id"]), request))
+            of = {"trigger_id": execution["trigger_id"], "workspace_id": execution["workspace_id"], "requested_at": now}
+            key, topic = str(execution["trigger_id"]), topics.triggers(Lane.PRIORITY)
+            self._append(outbound(topic, key, TriggerActionRequested(**of, action="resume")))
+            retry = RetryRequested(**of, execution_id=execution_id, page=page, epoch=1, seqs=seqs)
+            self._append(outbound(topic, key, retry))
         return bool(failed)
 
 

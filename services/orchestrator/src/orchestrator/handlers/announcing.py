@@ -1,13 +1,18 @@
-"""Puts what is known of a trigger into records."""
+"""Says what is known of triggers: as records for everybody, and as a word to the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
 
+from orchestrator.adapters.records import Records
 from orchestrator.domain import announcements
-from orchestrator.domain.running import FailedTrigger, RunningTrigger, StartedExecution
+from orchestrator.domain.running import FailedTrigger, Mode, RunningTrigger, StartedExecution
 from sluice_contracts.topics import CONTROL, EXECUTIONS
+from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord, outbound
+from sluice_storage.database import Database
 
 
 def said_of(trigger: RunningTrigger | FailedTrigger, executions: Sequence[StartedExecution]) -> list[OutboundRecord]:
@@ -15,7 +20,29 @@ def said_of(trigger: RunningTrigger | FailedTrigger, executions: Sequence[Starte
     if isinstance(trigger, FailedTrigger):
         return [outbound(EXECUTIONS, str(trigger.trigger_id), announcements.failure(trigger))]
     key = str(trigger.plan.trigger_id)
-    said = [outbound(EXECUTIONS, key, message) for message in announcements.everything(trigger, executions)]
-    if trigger.mode_at is not None:
-        said.insert(0, outbound(CONTROL, key, announcements.control(trigger, trigger.mode_at)))
-    return said
+    return [outbound(EXECUTIONS, key, message) for message in announcements.everything(trigger, executions)]
+
+
+async def tell_workers(
+    database: Database, records: Records, publisher: EventPublisher, trigger_ids: Collection[UUID]
+) -> None:
+    """Tell every worker how those triggers stand about which anybody has ever asked for anything.
+
+    Two handlers may speak of one trigger at once, and the one that read first may speak last. So each looks again after
+    it has spoken, until nothing has changed meanwhile: the last word on the topic is how the trigger stands.
+    """
+    told: dict[UUID, tuple[Mode, datetime]] = {}
+    while True:
+        async with database.connection() as connection:
+            found = await records.triggers(connection, trigger_ids)
+        words: list[OutboundRecord] = []
+        for trigger_id, trigger in found.items():
+            if not isinstance(trigger, RunningTrigger) or trigger.mode_at is None:
+                continue
+            stands = (trigger.mode, trigger.mode_at)
+            if told.get(trigger_id) != stands:
+                told[trigger_id] = stands
+                words.append(outbound(CONTROL, str(trigger_id), announcements.control(trigger, trigger.mode_at)))
+        if not words:
+            return
+        await publisher.publish(words)

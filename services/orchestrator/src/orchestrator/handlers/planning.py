@@ -25,7 +25,7 @@ from orchestrator.domain.deadlines import Deadlines
 from orchestrator.domain.jobs import Person
 from orchestrator.domain.plan import Plan, UnplannableTriggerError, make_plan
 from orchestrator.domain.running import Command, FailedTrigger, Mode, RunningTrigger, StartedExecution, execution_of
-from orchestrator.handlers.announcing import said_of
+from orchestrator.handlers.announcing import said_of, tell_workers
 from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger
 from orchestrator.handlers.wake import Wake
 from orchestrator.ports import Directory
@@ -129,6 +129,9 @@ class Planner:
         repeated = unique.keys() - new.keys()
         if repeated:
             outgoing += await self.say_again(repeated)
+        asked_about = repeated | {trigger_id for trigger_id, (_, mode_at) in new.items() if mode_at is not None}
+        if asked_about:
+            await tell_workers(self._database, self._records, self._publisher, asked_about)
         await self._publisher.publish(outgoing)
         FAILPOINTS.reach("orchestrator.after_publish")
         if not all(draft.needs_no_stage for draft in drafts):

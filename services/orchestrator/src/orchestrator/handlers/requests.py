@@ -10,11 +10,10 @@ from orchestrator.adapters import requests
 from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_held_still, open_commands
 from orchestrator.adapters.records import Records, cohort_pages, executions_of
 from orchestrator.domain.running import Mode, RunningTrigger, execution_of
-from orchestrator.handlers.announcing import said_of
+from orchestrator.handlers.announcing import said_of, tell_workers
 from orchestrator.handlers.wake import Wake
 from sluice_contracts.identifiers import PAGE_SIZE, page_of
 from sluice_contracts.messages.trigger import RepeatRequested, RetryRequested, TriggerActionRequested
-from sluice_contracts.topics import CONTROL
 from sluice_messaging.ports import EventPublisher
 from sluice_runtime.clock import Clock
 from sluice_runtime.failpoints import FAILPOINTS
@@ -50,10 +49,9 @@ class RequestHandler:
             executions = (await executions_of(connection, [request.trigger_id])).get(request.trigger_id, {})
         if not changed:
             _log.info("request.too_late", trigger_id=str(request.trigger_id), action=request.action)
-        said = said_of(trigger, list(executions.values()))
         # Workers hear of it before anybody else does, so that nothing is sent that is already shown as cancelled.
-        await self._publisher.publish([record for record in said if record.topic == CONTROL])
-        await self._publisher.publish([record for record in said if record.topic != CONTROL])
+        await tell_workers(self._database, self._records, self._publisher, [request.trigger_id])
+        await self._publisher.publish(said_of(trigger, list(executions.values())))
         FAILPOINTS.reach("orchestrator.after_publish")
         self._wake.signal()
 
