@@ -20,6 +20,9 @@ POSTGRES ?=
 PUBLIC_URL ?=
 LOG ?= warning
 T ?=
+SEEDS ?= 1000
+FIRST ?= 0
+STORY ?=
 
 PACKAGES := $(wildcard libs/*/src services/*/src deploy/*/src)
 
@@ -39,6 +42,9 @@ install: ## Set up .venv, when it is not current already
 
 test: install ## Run the tests [T=path or pytest arguments]
 	@$(BIN)/python -m pytest $(T)
+
+simulate: install ## Play many seeds of the deterministic simulation [SEEDS=1000 FIRST=0 STORY=1 tells all of one]
+	@PYTHONPATH=tests/simulation $(BIN)/python -m simulated --seeds '$(SEEDS)' --first '$(FIRST)' $(if $(STORY),--story)
 
 lint: install ## Check style, formatting, types and who imports whom
 	$(BIN)/ruff check .
@@ -75,4 +81,4 @@ help: ## Say what there is
 		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: up demo install test lint check format lock contracts clean help
+.PHONY: up demo install test simulate lint check format lock contracts clean help
