@@ -130,7 +130,7 @@ async def what_goes_wrong(tenant: Tenant, known: Known, external_id: str, twilio
     sid = "AC" + "0" * 32
     config = {"account_sid": sid, "from": "+15005550006", "base_url": twilio.base_url}
     account = await tenant.account("twilio", config, {"auth_token": known.secret}, channel="sms")
-    quoted = {"code": 30001, "message": f"{known.phone} wrote {known.words} {known.secret}", "status": 400}
+    quoted = {"code": 21617, "message": f"{known.phone} wrote {known.words} {known.secret}", "status": 400}
     answers: tuple[Answer | str, ...] = ((400, quoted, {}), HANG_UP, (500, quoted, {}), (401, quoted, {}))
     for answer in answers:
         twilio.answers.append(answer)
