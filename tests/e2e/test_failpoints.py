@@ -24,8 +24,8 @@ FAILPOINTS: Final = {
     "channel.after_claim": 0.008,
     "channel.after_send": 0.008,
     "channel.after_record": 0.008,
-    "channel.after_emit": 0.004,
-    "channel.before_commit": 0.004,
+    "channel.after_emit": 0.002,
+    "channel.before_commit": 0.002,
     "messaging.commit": 0.01,
     "orchestrator.after_commit": 0.03,
     "orchestrator.after_publish": 0.03,
@@ -36,7 +36,10 @@ FAILPOINTS: Final = {
     "orchestrator.timers_locked": 0.03,
     "orchestrator.timers_published": 0.03,
 }
-"""Where a process dies, and how probably each time."""
+"""Where a process dies, and how probably each time.
+
+What every command passes again and again, also those that come a second time, is passed more safely.
+"""
 
 CONTACTS: Final = 600
 CODES: Final = 40
@@ -77,8 +80,7 @@ async def test_whatever_dies_whenever_every_job_is_accounted_for_and_no_campaign
         # What is cut off is taken up again soon.
         "SLUICE_LEASE_SECONDS": "2",
         "SLUICE_STAGE_LEASE_SECONDS": "2",
-        "SLUICE_COMMAND_DEADLINE_SECONDS": "3",
-        "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "10",
+        "SLUICE_COMMAND_DEADLINE_SECONDS": "10",
         "SLUICE_SESSION_SECONDS": "3",
     }
     with Stack(tmp_path / "stack", environment=environment) as stack:
