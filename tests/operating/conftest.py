@@ -1,4 +1,4 @@
-"""The operators' tools as a person runs them, on the stack that all such tests share."""
+"""The operators' tools as a person runs them, on a stack of their own: they would report what other tests leave."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ class Said:
 
 
 Operate = Callable[..., Awaitable[Said]]
+
+IMPATIENT = {"SLUICE_LEASE_SECONDS": "5", "SLUICE_STAGE_LEASE_SECONDS": "5", "SLUICE_COMMAND_DEADLINE_SECONDS": "10"}
+"""What was cut off is taken up again within seconds instead of a minute."""
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack that nobody else has sent anything through."""
+    with Stack(tmp_path_factory.mktemp("operated"), environment=IMPATIENT) as running:
+        yield running
 
 
 @pytest.fixture
