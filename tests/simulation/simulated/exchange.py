@@ -63,7 +63,7 @@ class Exchange:
         self._rejections = fate.choice([0.0, 0.05])
         self._silences = fate.choice([0.0, 0.0, 0.05, 0.2])
         self._refusals = fate.choice([0.0] * 12 + [0.05])
-        self._limits = fate.choice([0.0] * 6 + [0.05])
+        self._limits = fate.choice([0.0, 0.0, 0.0, 0.05])
         self.stops = fate.choice([0.0, 0.02])
         self._slow_receipts = fate.choice([0.01, 0.5, 3.0])
         self.can_look_up = fate.random() < 0.3

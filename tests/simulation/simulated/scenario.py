@@ -107,7 +107,7 @@ class Scenario:
             elif flaw < 0.11:
                 person = contact(number, workspace_id, opt_outs={"sms": ["*"]})
             self.people.contacts[person.id] = person
-        rate = fate.choice([None, None, None, None, 40.0])
+        rate = fate.choice([None, None, 40.0])
         for channel in self._channels:
             account_id = UUID(int=workspace_id.int << 16 | 1 + list(Channel).index(channel))
             self.people.accounts[account_id] = ProviderAccount(
