@@ -175,18 +175,22 @@ def _message(stage: Stage, job_id: str, known: JobFacts, said: MessageState | No
 
 
 def _answers(stage: Stage) -> Iterator[str]:
-    """A command that comes again is answered as before, but where a receipt has proven what was in doubt."""
-    answers: dict[tuple[str, int, int], str] = {}
-    for value in dict.fromkeys(record.value for record in stage.broker.records(topics.DELIVERIES)):
-        body = orjson.loads(value)
-        if body["answers_round"] is None:
-            continue
-        for seq, state in zip(body["jobs"]["seq"], body["jobs"]["state"], strict=True):
-            key = (body["execution_id"], seq, body["answers_round"])
-            before = answers.setdefault(key, state)
-            if state not in {before, JobState.SENT}:
-                yield f"{key} was answered {before} and then {state}"
-            answers[key] = state
+    """A command that comes again is answered as before, but for jobs that a receipt has proven meanwhile to be sent."""
+    answers: defaultdict[tuple[UUID, int, int], set[str]] = defaultdict(set)
+    for record in stage.broker.records(topics.DELIVERIES):
+        body = orjson.loads(record.value)
+        if body["answers_round"] is not None:
+            for seq, state in zip(body["jobs"]["seq"], body["jobs"]["state"], strict=True):
+                answers[UUID(body["execution_id"]), body["answers_round"], seq].add(state)
+    proven = {
+        (row["execution_id"], row["round"], seq)
+        for server in stage.servers.values()
+        for row in server.store.table("waves").values()
+        for seq in row["proven"] or ()
+    }
+    for key, states in answers.items():
+        if len(states - {JobState.SENT} if key in proven else states) > 1:
+            yield f"{key} was answered {sorted(states)}"
 
 
 def _epochs(stage: Stage) -> dict[tuple[UUID, int, int], int]:
