@@ -1,0 +1,118 @@
+"""Reading what can be seen from outside: the public API as each workspace sees it, and the log files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from chaos.history import Execution, HandOver, Job, Leak, Request, Sight, Trigger
+from chaos.journal import MARK
+from chaos.leaks import Known, leaks
+from chaos.load import Tenant
+
+_SEGMENTS: Final = {"email": "messages", "sms": "sms", "whatsapp": "whatsapp"}
+_COUNTERS: Final = ("total", "sent", "failed", "filtered", "cancelled", "open")
+_AT_ONCE: Final = 8
+_NOT_FOUND: Final = 404
+
+
+async def triggers(tenant: Tenant, ids: Sequence[str]) -> list[Trigger]:
+    """Return those of the triggers that the workspace sees, each with all its jobs."""
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(trigger_id: str) -> Trigger | None:
+        async with at_once:
+            return await _trigger(tenant, trigger_id)
+
+    return [found for found in await asyncio.gather(*map(one, ids)) if found is not None]
+
+
+async def _trigger(tenant: Tenant, trigger_id: str) -> Trigger | None:
+    path = f"/api/v1/triggers/{trigger_id}/ledger"
+    answer = await tenant.caller.call("GET", path)
+    if answer.status == _NOT_FOUND:
+        return None
+    ledger = answer.body if answer.status == 200 else await tenant.caller.surely("GET", path)
+    executions = []
+    for each in ledger["executions"]:
+        listing = f"/api/v1/{_SEGMENTS[each['channel']]}/executions/{each['id']}/jobs"
+        jobs = [
+            _job(each["channel"], row) async for row in tenant.caller.rows(listing, lambda body: body["data"]["jobs"])
+        ]
+        executions.append(Execution(each["id"], each["channel"], _counters(each), jobs))
+    sums = {**_counters(ledger), "unaccounted": ledger["unaccounted"]}
+    return Trigger(trigger_id, tenant.name, ledger["status"], sums, executions)
+
+
+def _counters(body: dict[str, Any]) -> dict[str, int]:
+    return {name: body[name] for name in _COUNTERS}
+
+
+def _job(channel: str, row: dict[str, Any]) -> Job:
+    address = row.get("email") or row.get("phone_number") or ""
+    return Job(row["id"], channel, address, row["status"], row["failure_code"] or row["filter_code"])
+
+
+async def sandbox(tenant: Tenant) -> list[HandOver]:
+    """Return what the sandbox got of a workspace."""
+    found = []
+    async for row in tenant.caller.rows("/api/v1/sandbox/messages", lambda body: body["messages"]):
+        mark = MARK.search(f"{row['subject']} {row['text']}")
+        at = datetime.fromisoformat(row["at"]).timestamp()
+        found.append(
+            HandOver(at, tenant.name, row["channel"], mark[1] if mark else "none", row["to"], job_id=row["job_id"])
+        )
+    return found
+
+
+async def listed(tenant: Tenant) -> list[str]:
+    """Return the ids of all triggers of a workspace."""
+    return [row["trigger_id"] async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])]
+
+
+async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list[Sight]:
+    """Return what a workspace sees of another when it asks for it by id, or lists its own."""
+    found = []
+    owners = {trigger_id: request.workspace for request in requests for trigger_id in request.trigger_ids}
+    for viewer in tenants:
+        mine = await listed(viewer)
+        found += [
+            Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id} in its list")
+            for trigger_id in mine
+            if owners.get(trigger_id, viewer.name) != viewer.name
+        ]
+        others = [trigger_id for trigger_id, owner in owners.items() if owner != viewer.name][:50]
+        for trigger_id in others:
+            answer = await viewer.caller.call("GET", f"/api/v1/triggers/{trigger_id}")
+            if answer.status != _NOT_FOUND:
+                found.append(Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id}: {answer.status}"))
+    return found
+
+
+def leaks_in(folder: Path, known: Known) -> list[Leak]:
+    """Return what of `known` is in any file of `folder`."""
+    found: list[Leak] = []
+    for file in sorted(folder.iterdir()):
+        with file.open(errors="replace") as lines:
+            found += leaks(file.name, lines, known)
+    return found
+
+
+async def over(tenants: Sequence[Tenant], requests: Iterable[Request], seconds: float) -> list[str]:
+    """Wait until every answered trigger is over; return the ids of those that are not after `seconds`."""
+    callers = {tenant.name: tenant.caller for tenant in tenants}
+    waiting = {request.trigger_ids[0]: callers[request.workspace] for request in requests if request.trigger_ids}
+    deadline = asyncio.get_running_loop().time() + seconds
+    while waiting:
+        for trigger_id, caller in list(waiting.items()):
+            answer = await caller.call("GET", f"/api/v1/triggers/{trigger_id}")
+            if answer.status == 200 and answer.body["status"] in {"completed", "failed", "cancelled"}:
+                del waiting[trigger_id]
+            if asyncio.get_running_loop().time() > deadline:
+                return list(waiting)
+        if waiting:
+            await asyncio.sleep(0.5)
+    return []

@@ -1,0 +1,220 @@
+"""Doing to a running stack what the schedule says, and writing down when and to how many processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import psutil
+from aiokafka.errors import KafkaError
+
+from chaos import topics
+from chaos.carrier import Carrier
+from chaos.disk import SmallDisk
+from chaos.history import Disturbance
+from chaos.journal import Mood
+from chaos.relay import Relay
+from chaos.schedule import Fault, Strike
+from sluice_local.stack import Stack
+
+T = TypeVar("T")
+
+_PREFIX: Final = "channel-"
+_CHANNELS: Final = ("sms", "email", "whatsapp")
+_MOODS: Final[Mapping[Fault, Mood]] = {
+    Fault.REFUSING: Mood.REFUSING,
+    Fault.SILENT: Mood.SILENT,
+    Fault.THROTTLING: Mood.THROTTLING,
+}
+_BACK_SECONDS: Final = 60.0
+_DOUBT_SECONDS: Final = 60.0
+"""How long after a worker died what it was doing may be taken up by another."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often a fault was done, to how many processes, for how long, and what came of it where it did not work."""
+
+    times: int = 0
+    kills: int = 0
+    seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Targets:
+    """What faults are done to. `disk` is None where Postgres has an ordinary one, because of `no_disk`."""
+
+    stack: Stack
+    carrier: Carrier
+    relay: Relay
+    disk: SmallDisk | None
+    no_disk: str | None
+
+
+class Injector:
+    """Strikes. Whatever starts or ends whole stacks runs on one thread that lives as long as the injector."""
+
+    def __init__(self, targets: Targets, say: Callable[[str], None]) -> None:
+        self._targets = targets
+        self._stack = targets.stack
+        self._say = say
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stack")
+        self._killing = asyncio.Lock()
+        self.tallies: dict[str, Tally] = {}
+        self.disturbances: list[Disturbance] = []
+
+    @property
+    def kills(self) -> int:
+        """How many processes have been killed."""
+        return sum(tally.kills for tally in self.tallies.values())
+
+    @property
+    def faults(self) -> int:
+        """How many faults have been done."""
+        return sum(tally.times for tally in self.tallies.values())
+
+    async def on_stack_thread(self, work: Callable[[], T]) -> T:
+        """Run what blocks and may start a stack: its processes end with the thread that started them."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Let the thread end, once the stack is stopped."""
+        self._thread.shutdown()
+
+    async def strike(self, strike: Strike) -> None:
+        """Do one fault; a remark says why where it could not be done."""
+        name = f"{strike.fault} {strike.target}".strip()
+        tally = self.tallies.setdefault(name, Tally())
+        began = time.monotonic()
+        try:
+            kills = await self._do(strike)
+        except (OSError, TimeoutError, RuntimeError, KafkaError, psutil.Error) as error:
+            tally.remarks.append(f"{type(error).__name__}: {error}")
+        else:
+            if kills is not None:
+                tally.times += 1
+                tally.kills += kills
+        tally.seconds += time.monotonic() - began
+        self._say(f"{name} ({time.monotonic() - began:.1f} s)")
+
+    async def _do(self, strike: Strike) -> int | None:
+        match strike.fault:
+            case Fault.KILL:
+                return await self._kill(strike.target)
+            case Fault.KILL_LEADER:
+                return await self._kill_leader()
+            case Fault.KILL_POSTGRES:
+                async with self._killing:
+                    return len(self._stack.kill("postgres"))
+            case Fault.KILL_ALL:
+                return await self._kill_all()
+            case Fault.STOP:
+                return await self._pause(strike.target, strike.seconds)
+            case Fault.RESTART:
+                await asyncio.to_thread(self._stack.restart, strike.target, _BACK_SECONDS)
+            case Fault.REBALANCE:
+                await topics.disturb_groups(self._stack.connections.kafka, strike.seconds)
+            case Fault.FULL_DISK:
+                return await self._fill_disk(strike.seconds)
+            case Fault.LOST_LOG:
+                lose = topics.make_anew if strike.seconds else topics.empty
+                await lose(self._stack.connections.kafka, strike.target)
+            case mood:
+                await self._turn(_MOODS[mood], strike.seconds)
+        return 0
+
+    async def _kill(self, service: str) -> int:
+        async with self._killing:
+            await self._runs(service)
+            pids = self._stack.kill(service)
+            self._note_doubt(service, len(pids))
+            return len(pids)
+
+    async def _kill_leader(self) -> int:
+        async with self._killing:
+            if len(self._stack.pids("kafka")) == 1:
+                return len(self._stack.kill("kafka"))
+            node = await topics.leading_broker(self._stack.connections.kafka)
+            await self._back(lambda: len(self._stack.pids("kafka")) == 3, "three brokers run")
+            for pid in self._stack.pids("kafka"):
+                if any(word.endswith(f"broker-{node}.properties") for word in psutil.Process(pid).cmdline()):
+                    os.kill(pid, signal.SIGKILL)
+                    return 1
+        raise RuntimeError(f"broker {node} leads and does not run")
+
+    async def _kill_all(self) -> int:
+        async with self._killing:
+            everything = [pid for pids in self._stack.data.processes().values() for pid in pids]
+            for channel in _CHANNELS:
+                self._note_doubt(f"{_PREFIX}{channel}", len(self._stack.pids(f"{_PREFIX}{channel}")))
+            for pid in [*everything, self._stack.supervisor]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self.on_stack_thread(self._stack.start)
+            return len(everything) + 1
+
+    async def _pause(self, service: str, seconds: float) -> int:
+        await self._runs(service)
+        pid = self._stack.pids(service)[0]
+        self._note_doubt(service, 1, seconds)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return 0
+
+    async def _fill_disk(self, seconds: float) -> int | None:
+        disk = self._targets.disk
+        if disk is None:
+            raise RuntimeError(f"not run: {self._targets.no_disk}")
+        async with self._killing:
+            for channel in _CHANNELS:
+                self._note_doubt(f"{_PREFIX}{channel}", 0, seconds)
+            disk.fill()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                disk.free()
+        return 0
+
+    async def _turn(self, mood: Mood, seconds: float) -> None:
+        self._targets.carrier.mood = mood
+        await self._targets.relay.turn(mood)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._targets.carrier.mood = Mood.WELL
+            await self._targets.relay.turn(Mood.WELL)
+
+    def _note_doubt(self, service: str, kills: int, seconds: float = 0.0) -> None:
+        if service.startswith(_PREFIX):
+            now = time.time()
+            channel = service.removeprefix(_PREFIX)
+            self.disturbances.append(Disturbance(now, now + seconds, channel, kills))
+
+    async def _runs(self, service: str) -> None:
+        await self._back(lambda: bool(self._stack.pids(service)), f"{service} runs")
+
+    async def _back(self, condition: Callable[[], bool], what: str) -> None:
+        async with asyncio.timeout(_BACK_SECONDS):
+            while not condition():  # noqa: ASYNC110 (processes: no event)
+                await asyncio.sleep(0.1)
+
+
+async def in_turn(injector: Injector, strikes: Iterable[Strike], goes_on: Callable[[], bool]) -> None:
+    """Strike after strike, each followed by its pause, while `goes_on`."""
+    for strike in strikes:
+        if not goes_on():
+            return
+        await injector.strike(strike)
+        await asyncio.sleep(strike.pause)

@@ -1,0 +1,191 @@
+"""One seed from an empty directory to a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from chaos import evidence, topics
+from chaos.caller import Caller
+from chaos.carrier import Carrier
+from chaos.checker import check
+from chaos.definitions import define
+from chaos.disk import SmallDisk
+from chaos.faults import Injector, Targets, in_turn
+from chaos.history import History
+from chaos.journal import Journal
+from chaos.leaks import Known
+from chaos.load import Load, Tenant
+from chaos.people import populate
+from chaos.relay import Relay
+from chaos.report import Outcome
+from chaos.schedule import LONG, SHORT, Tempo, kills, ordeals
+from sluice_local.stack import Stack
+
+_IMPATIENT: Final = {
+    "SLUICE_LEASE_SECONDS": "6",
+    "SLUICE_STAGE_LEASE_SECONDS": "6",
+    "SLUICE_COMMAND_DEADLINE_SECONDS": "10",
+    "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "20",
+    "SLUICE_SESSION_SECONDS": "6",
+}
+"""What was cut off by a kill is taken up again within seconds instead of a minute."""
+
+_PEACE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is: at least `least_kills` kills, an audience of so many, `per_second` requests a second."""
+
+    least_kills: int
+    brokers: Literal[1, 3]
+    audience: int
+    per_second: float
+    is_short: bool
+
+    @property
+    def tempo(self) -> Tempo:
+        """How long faults last."""
+        return SHORT if self.is_short else LONG
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the services are told."""
+        return {"SLUICE_ALLOW_PRIVATE_PROVIDERS": "true", **(_IMPATIENT if self.is_short else {})}
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """How many processes of a service there are, beside the usual one."""
+        return {"channel-sms": 2, "orchestrator": 2} | ({} if self.is_short else {"channel-email": 2, "status-api": 2})
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long everything may take to come to its end after the last fault."""
+        return 150.0 if self.is_short else 600.0
+
+
+class Run:
+    """One seed."""
+
+    def __init__(self, seed: int, directory: Path, options: Options, no_mounts: str | None) -> None:
+        self._seed = seed
+        self._directory = directory
+        self._options = options
+        self._no_mounts = no_mounts
+        self._began = time.monotonic()
+
+    async def play(self) -> Outcome:
+        """Start a stack, load it, strike it, wait, read and check."""
+        async with AsyncExitStack() as resources:
+            sms, mail = (
+                Journal(self._directory / f"{name}.jsonl", workspace, channel)
+                for name, workspace, channel in (("carrier", "south", "sms"), ("relay", "north", "email"))
+            )
+            resources.callback(sms.close)
+            resources.callback(mail.close)
+            token = f"hush{secrets.token_hex(8)}"
+            carrier = await resources.enter_async_context(Carrier(sms, token))
+            relay = await resources.enter_async_context(Relay(mail))
+            stack = Stack(
+                self._directory / "data",
+                copies=self._options.copies,
+                brokers=self._options.brokers,
+                environment=self._options.environment,
+            )
+            disk, no_disk = self._disk(stack)
+            if disk is not None:
+                resources.callback(disk.unmount)
+            injector = Injector(Targets(stack, carrier, relay, disk, no_disk), self._say)
+            resources.callback(injector.close)
+            resources.push_async_callback(injector.on_stack_thread, stack.stop)
+            await injector.on_stack_thread(stack.start)
+            self._say("the stack runs")
+            tenants = await self._tenants(stack, resources)
+            await asyncio.gather(
+                define(tenants[0].caller, tenants[0].population, [relay.account]),
+                define(tenants[1].caller, tenants[1].population, [carrier.account]),
+            )
+            self._say("everything is defined")
+            load = Load(tenants, self._directory / "load.jsonl", self._seed, self._options.per_second)
+            resources.push_async_callback(load.close)
+            await self._under_fire(injector, load, tenants)
+            history = await self._wait_and_read(stack, load, tenants, carrier)
+            history.hand_overs = [*history.hand_overs, *sms.read(), *mail.read()]
+            history.disturbances = injector.disturbances
+            keys = {tenant.key for tenant in tenants} | {token}
+            history.leaks = await asyncio.to_thread(evidence.leaks_in, stack.data.logs, _known(tenants, keys))
+            return Outcome(self._seed, injector.tallies, check(history))
+
+    def _disk(self, stack: Stack) -> tuple[SmallDisk | None, str | None]:
+        if self._no_mounts is not None:
+            return None, self._no_mounts
+        disk = SmallDisk(stack.data.postgres)
+        why_not = disk.mount()
+        return (None, why_not) if why_not else (disk, None)
+
+    async def _tenants(self, stack: Stack, resources: AsyncExitStack) -> list[Tenant]:
+        keys = {"north": stack.api_key, "south": await asyncio.to_thread(stack.create_workspace, "south")}
+        tenants = []
+        for number, (name, key) in enumerate(keys.items()):
+            caller = await resources.enter_async_context(Caller(stack.base_url, key))
+            audience = self._options.audience if number == 0 else self._options.audience // 10
+            tenants.append(Tenant(name, key, caller, populate(name, number, audience, regulars=100)))
+        return tenants
+
+    async def _under_fire(self, injector: Injector, load: Load, tenants: list[Tenant]) -> None:
+        stop = asyncio.Event()
+        sending = asyncio.create_task(load.run(stop))
+        await asyncio.sleep(_PEACE_SECONDS)
+        north, south = tenants
+        load.campaign(north, "email")
+        load.campaign(north, "sms")
+        load.campaign(south, "sms")
+        enduring = asyncio.create_task(in_turn(injector, ordeals(self._seed, self._options.tempo), lambda: True))
+        await in_turn(
+            injector,
+            kills(self._seed, self._options.tempo),
+            lambda: not enduring.done() or injector.kills < self._options.least_kills,
+        )
+        await enduring
+        load.without_slow_workflows()
+        stop.set()
+        await sending
+        self._say(f"the last fault is over; {load.asked} requests")
+
+    async def _wait_and_read(self, stack: Stack, load: Load, tenants: list[Tenant], carrier: Carrier) -> History:
+        await load.answered(self._options.drain_seconds)
+        requests = load.requests()
+        left = await evidence.over(tenants, requests, self._options.drain_seconds)
+        self._say(f"{len(left)} triggers are not over" if left else "everything is over")
+        history = History(requests=requests)
+        ids: dict[str, list[str]] = {tenant.name: [] for tenant in tenants}
+        for request in requests:
+            ids[request.workspace] += request.trigger_ids[:1]
+        read = [await evidence.triggers(tenant, ids[tenant.name]) for tenant in tenants]
+        history.triggers = [trigger for triggers in read for trigger in triggers]
+        history.hand_overs = [each for tenant in tenants for each in await evidence.sandbox(tenant)]
+        history.unknown_triggers = [each for tenant in tenants for each in await evidence.listed(tenant)]
+        history.sights = await evidence.sights(tenants, requests)
+        history.dead_letters = await topics.dead_letters(stack.connections.kafka)
+        self._say("everything is read")
+        return history
+
+    def _say(self, what: str) -> None:
+        print(f"seed {self._seed} {time.monotonic() - self._began:6.1f} s  {what}", flush=True)
+
+
+def _known(tenants: list[Tenant], keys: set[str]) -> Known:
+    people = [person for tenant in tenants for person in tenant.population.people]
+    return Known(
+        phones=frozenset(person.phone.lstrip("+") for person in people),
+        mails=frozenset(person.email.lower() for person in people),
+        codes=frozenset(code for tenant in tenants for code in tenant.codes),
+        words=frozenset({*keys, "Quizzle", "Zyxwell"}),
+    )

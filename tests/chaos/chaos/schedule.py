@@ -1,0 +1,90 @@
+"""Which faults happen in which order: a pure function of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from random import Random
+from typing import Final
+
+SERVICES: Final = ("ingest", "orchestrator", "channel-sms", "channel-email", "channel-whatsapp", "status-api")
+
+LOSABLE: Final = (
+    "commands.sms.priority", "commands.sms.bulk", "commands.email.priority", "commands.email.bulk",
+    "commands.whatsapp.bulk", "deliveries",
+)  # fmt: skip
+"""Topics whose log may be lost without anything accepted being lost with it."""
+
+
+class Fault(StrEnum):
+    """What can go wrong."""
+
+    KILL = "kill -9"
+    KILL_LEADER = "kill -9 of a leading broker"
+    KILL_POSTGRES = "kill -9 of Postgres"
+    KILL_ALL = "kill -9 of everything"
+    STOP = "SIGSTOP and CONT"
+    RESTART = "orderly restart"
+    REFUSING = "provider refuses"
+    SILENT = "provider is a black hole"
+    THROTTLING = "provider throttles"
+    REBALANCE = "rebalances"
+    FULL_DISK = "full disk for Postgres"
+    LOST_LOG = "lost log of a topic"
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault on one target. It lasts `seconds` where that means something; then `pause` seconds of peace."""
+
+    fault: Fault
+    target: str = ""
+    seconds: float = 0.0
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How long faults last, in seconds."""
+
+    stop: float
+    mood: float
+    rebalancing: float
+    full_disk: float
+    pause: float
+
+
+LONG: Final = Tempo(stop=60, mood=30, rebalancing=120, full_disk=30, pause=5)
+SHORT: Final = Tempo(stop=12, mood=8, rebalancing=20, full_disk=12, pause=1)
+
+
+def kills(seed: int, tempo: Tempo) -> Iterator[Strike]:
+    """Yield kills for ever: every service in turn in a random order, with brokers and the database in between."""
+    random = Random(f"kills {seed}")
+    for turn in count():
+        strikes = [Strike(Fault.KILL, service) for service in SERVICES]
+        strikes += [Strike(Fault.KILL, random.choice(SERVICES[1:5])) for _ in range(2)]
+        strikes += [Strike(Fault.KILL_LEADER), Strike(Fault.KILL_POSTGRES)]
+        if turn % 2 == 1:
+            strikes.append(Strike(Fault.KILL_ALL))
+        random.shuffle(strikes)
+        for strike in strikes:
+            yield Strike(strike.fault, strike.target, 0.0, random.uniform(0.5, 1.5) * 2 * tempo.pause)
+
+
+def ordeals(seed: int, tempo: Tempo) -> Sequence[Strike]:
+    """Return the faults that last, each kind and each target once, in a random order."""
+    random = Random(f"ordeals {seed}")
+    strikes = [Strike(Fault.STOP, service, tempo.stop) for service in SERVICES]
+    strikes += [Strike(Fault.RESTART, service) for service in SERVICES]
+    strikes += [Strike(mood, "", tempo.mood) for mood in (Fault.REFUSING, Fault.SILENT, Fault.THROTTLING)]
+    strikes.append(Strike(Fault.REBALANCE, "", tempo.rebalancing))
+    strikes.append(Strike(Fault.FULL_DISK, "", tempo.full_disk))
+    strikes += [
+        Strike(Fault.LOST_LOG, topic, random.choice((0.0, 1.0)))
+        for topic in (random.choice(LOSABLE[:-1]), "deliveries")
+    ]
+    random.shuffle(strikes)
+    return [Strike(each.fault, each.target, each.seconds, random.uniform(0.5, 1.5) * tempo.pause) for each in strikes]

@@ -1,0 +1,151 @@
+"""Topics as an operator with too many rights treats them, with plain aiokafka; and the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from chaos.history import DeadLetter
+
+_PATIENCE_SECONDS: Final = 30.0
+GROUPS: Final = (
+    ("orchestrator.deliveries", "deliveries"),
+    ("status-deliveries", "deliveries"),
+    ("status-executions", "executions"),
+    *((f"orchestrator.triggers.{lane}", f"triggers.{lane}") for lane in ("priority", "bulk")),
+    *(
+        (f"channel-{channel}-{lane}", f"commands.{channel}.{lane}")
+        for channel in ("sms", "email", "whatsapp")
+        for lane in ("priority", "bulk")
+    ),
+)
+"""Groups that take part in rebalances, each with what it reads."""
+
+
+@asynccontextmanager
+async def administrator(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Yield a client for administration."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def leading_broker(bootstrap: str) -> int:
+    """Return the id of the broker that leads the most partitions."""
+    async with administrator(bootstrap) as admin:
+        led = Counter(
+            partition["leader"] for topic in await admin.describe_topics() for partition in topic["partitions"]
+        )
+    led.pop(-1, None)
+    return int(led.most_common(1)[0][0])
+
+
+async def empty(bootstrap: str, topic: str) -> None:
+    """Delete every record of a topic; offsets go on from where they are."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        async with administrator(bootstrap) as admin:
+            (described,) = await admin.describe_topics([topic])
+            partitions = [TopicPartition(topic, each["partition"]) for each in described["partitions"]]
+            ends = await consumer.end_offsets(partitions)
+            await admin.delete_records({partition: RecordsToDelete(end) for partition, end in ends.items()})
+    finally:
+        await consumer.stop()
+
+
+async def make_anew(bootstrap: str, topic: str) -> None:
+    """Delete a topic and make it again with its settings; offsets begin at 0, and groups have none."""
+    async with administrator(bootstrap) as admin:
+        (described,) = await admin.describe_topics([topic])
+        (settings,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        own = {name: value for name, value, _, _, _, *_ in _own_settings(settings)}
+        partitions = described["partitions"]
+        await admin.delete_topics([topic])
+        new = NewTopic(topic, len(partitions), len(partitions[0]["replicas"]), topic_configs=own)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while True:
+                answer = await admin.create_topics([new])
+                error = for_code(answer.topic_errors[0][1])
+                if answer.topic_errors[0][1] == 0:
+                    return
+                if error is not TopicAlreadyExistsError:
+                    raise error(topic)
+                await asyncio.sleep(0.2)
+
+
+def _own_settings(answer: object) -> Sequence[tuple[str, str, int, int, bool]]:
+    """Return the settings that the topic has for itself: their source is 1."""
+    ((_, _, _, _, entries),) = answer.resources  # type: ignore[attr-defined]
+    return [entry for entry in entries if entry[3] == 1]
+
+
+async def disturb_groups(bootstrap: str, seconds: float, every: float = 5.0) -> None:
+    """Join every group and leave it again, every so many seconds, for `seconds`.
+
+    The stranger is given a share of the partitions and does nothing with it.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while loop.time() < ends:
+        began = loop.time()
+        await asyncio.gather(*(_visit(bootstrap, group, topic, every / 2) for group, topic in GROUPS))
+        await asyncio.sleep(max(0.0, began + every - loop.time()))
+
+
+async def _visit(bootstrap: str, group: str, topic: str, seconds: float) -> None:
+    stranger = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=1_000,
+    )
+    # Neither joining nor leaving has a deadline of its own while a broker is away.
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stranger.start()
+            await asyncio.sleep(seconds)
+    leaving = asyncio.create_task(stranger.stop())
+    await asyncio.wait({leaving}, timeout=seconds)
+    if not leaving.done():
+        leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+
+async def dead_letters(bootstrap: str) -> list[DeadLetter]:
+    """Return every record of every dead-letter topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    await consumer.start()
+    found = []
+    try:
+        topics = [topic for topic in await consumer.topics() if topic.endswith(".dlq")]
+        partitions = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+        ends = await consumer.end_offsets(partitions)
+        for partition, end in ends.items():
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(partition, timeout_ms=500)).get(partition, []):
+                    headers = dict(record.headers)
+                    reason = (headers.get("x-error-class", b"") + b": " + headers.get("x-error", b"")).decode()
+                    found.append(DeadLetter(record.topic, f"{record.partition}:{record.offset}", reason))
+    except UnknownTopicOrPartitionError:
+        return found
+    finally:
+        await consumer.stop()
+    return found
