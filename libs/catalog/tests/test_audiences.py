@@ -13,7 +13,13 @@ from sluice_catalog.definitions.contact import NewContact
 from sluice_catalog.definitions.contacts import Contacts
 from sluice_catalog.definitions.lists import ContactList, Lists
 from sluice_catalog.definitions.segments import Segment, Segments
-from sluice_contracts.messages.trigger import AllRecipients, ListRecipients, SegmentRecipients, TagRecipients
+from sluice_contracts.messages.trigger import (
+    AllRecipients,
+    ListRecipients,
+    SegmentRecipients,
+    TagRecipients,
+    UnionRecipients,
+)
 from sluice_storage import statements
 
 pytestmark = pytest.mark.integration
@@ -64,6 +70,10 @@ async def test_every_active_contact_of_an_audience_comes_once_in_the_order_of_id
     lists = Lists(people.database, people.clock)
     some = await lists.create(people.workspace, ContactList(name="Some"))
     await lists.add(people.workspace, "Some", [f"{number:03}" for number in range(20)])
+    others = await lists.create(people.workspace, ContactList(name="Others"))
+    await lists.add(people.workspace, "Others", [f"{number:03}" for number in range(15, 25)])
+    foreign = await lists.create(people.stranger, ContactList(name="Theirs"))
+    await lists.add(people.stranger, "Theirs", ["stranger"])
     for recipients, expected in (
         (AllRecipients(), active),
         (TagRecipients(tags=["even"]), [n for n in active if n % 2 == 0]),
@@ -72,6 +82,12 @@ async def test_every_active_contact_of_an_audience_comes_once_in_the_order_of_id
         (TagRecipients(tags=[]), []),
         (ListRecipients(list_id=some.id), [n for n in active if n < 20]),
         (ListRecipients(list_id=UUID(int=5)), []),
+        (
+            UnionRecipients(external_ids=["003", "059", "050", "stranger"], list_ids=[some.id, others.id, foreign.id]),
+            [n for n in active if n < 25 or n == 59],
+        ),
+        (UnionRecipients(external_ids=["031", "031"]), [31]),
+        (UnionRecipients(), []),
         (SegmentRecipients(segment_id=segment.id), [n for n in active if n % 7 and n > 40 and n % 2]),
         (SegmentRecipients(segment_id=UUID(int=5)), []),
     ):
@@ -167,6 +183,7 @@ async def test_hot_queries_touch_only_what_they_return(place: Any) -> None:
             "page_of_all": [place.workspace, middle, 500],
             "page_of_tags": [place.workspace, middle, 500, "common", ["common"]],
             "page_of_list": [place.workspace, middle, 500, list_id],
+            "page_of_union": [place.workspace, middle, 250, [f"user_{n}" for n in some], [list_id]],
         }.items():
             explained = await connection.fetchval(
                 f"EXPLAIN (ANALYZE, FORMAT JSON) {getattr(reads, name)}",

@@ -9,6 +9,7 @@ from sluice_contracts.vocabulary import Channel, Lane
 
 def test_every_name_that_code_can_ask_for_is_in_the_catalogue() -> None:
     asked = {
+        topics.EVENTS,
         topics.EXECUTIONS,
         topics.DELIVERIES,
         topics.CONTROL,

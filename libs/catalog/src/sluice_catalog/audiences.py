@@ -15,11 +15,17 @@ import structlog
 from sluice_catalog import rows
 from sluice_catalog.conditions import CONTACT_ONLY, Condition, ConditionError, ConditionProblem, compile_condition
 from sluice_catalog.models import Contact
-from sluice_contracts.messages.trigger import AllRecipients, ListRecipients, SegmentRecipients, TagRecipients
+from sluice_contracts.messages.trigger import (
+    AllRecipients,
+    ListRecipients,
+    SegmentRecipients,
+    TagRecipients,
+    UnionRecipients,
+)
 from sluice_storage import statements
 from sluice_storage.database import Database
 
-AudienceRecipients = TagRecipients | SegmentRecipients | ListRecipients | AllRecipients
+AudienceRecipients = TagRecipients | SegmentRecipients | ListRecipients | AllRecipients | UnionRecipients
 
 _BEFORE_ALL: Final = UUID(int=0)
 _BATCH: Final = 1000
@@ -55,6 +61,8 @@ async def count(database: Database, workspace_id: UUID, recipients: AudienceReci
                 return int(await connection.fetchval(_reads.count_of_tags, workspace_id, tag, recipients.tags))
             case ListRecipients():
                 return int(await connection.fetchval(_reads.count_of_list, workspace_id, recipients.list_id))
+            case UnionRecipients(external_ids=names, list_ids=lists):
+                return int(await connection.fetchval(_reads.count_of_union, workspace_id, names, lists))
             case _:
                 return int(await connection.fetchval(_reads.count_of_all, workspace_id))
 
@@ -62,7 +70,7 @@ async def count(database: Database, workspace_id: UUID, recipients: AudienceReci
 async def _plain_page(
     connection: Any,
     workspace_id: UUID,
-    recipients: TagRecipients | ListRecipients | AllRecipients,
+    recipients: TagRecipients | ListRecipients | AllRecipients | UnionRecipients,
     after: UUID,
     limit: int,
 ) -> list[Contact]:
@@ -75,6 +83,8 @@ async def _plain_page(
             found = await connection.fetch(_reads.page_of_tags, workspace_id, after, limit, tag, tags)
         case ListRecipients():
             found = await connection.fetch(_reads.page_of_list, workspace_id, after, limit, recipients.list_id)
+        case UnionRecipients(external_ids=names, list_ids=lists):
+            found = await connection.fetch(_reads.page_of_union, workspace_id, after, limit, names, lists)
         case _:
             found = await connection.fetch(_reads.page_of_all, workspace_id, after, limit)
     return [rows.contact(row) for row in found]

@@ -201,6 +201,72 @@ class WorkflowReference:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableMapping:
+    """How one variable of a trigger is taken from an event's data.
+
+    `path` is a JSONPath (RFC 9535) from the data's root. What is found is read as `type`; where nothing is found, or
+    null, the variable is `default`, and without a default it is left out unless it is `required`.
+    """
+
+    variable: str
+    path: str
+    type: Literal["string", "number", "boolean", "date", "json"] = "json"
+    default: Any = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRule:
+    """Event name + filter + data mapping → workflow. `filter` is CEL over `event` and `contact`.
+
+    A contact starts the workflow through this rule once in all where `once_per_contact`, and not again before
+    `reentry_gap_minutes` have passed. `excluded_contacts` are external ids for whom it never does.
+    """
+
+    rule_id: UUID
+    workspace_id: UUID
+    key: str
+    name: str
+    status: Literal["draft", "active", "inactive"]
+    event: str
+    workflow_id: UUID
+    filter: str | None = None
+    mapping: tuple[VariableMapping, ...] = ()
+    once_per_contact: bool = False
+    reentry_gap_minutes: int | None = None
+    excluded_contacts: frozenset[str] = frozenset()
+    category: Category | None = None
+    campaign_name: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer of the workspace on whose behalf it sends. `data` are values for templates."""
+
+    key: str
+    name: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NovuWorkflow:
+    """What decides about a trigger of a workflow that was defined in Novu's words.
+
+    `workflow_id` is the workflow of ours that it became, None while none of its `steps` can be sent. `payload_schema`
+    is None where payloads are not validated. `whole_payload` says that its templates ask for the payload as a whole.
+    """
+
+    id: UUID
+    identifier: str
+    workflow_id: UUID | None
+    active: bool
+    steps: int
+    whole_payload: bool
+    payload_schema: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderAccount:
     """Credentials and limits at one provider. `config` is public, `secrets` decrypted: never log them."""
 

@@ -51,6 +51,7 @@ def receipts(channel: Channel) -> str:
     return f"receipts.{channel}"
 
 
+EVENTS: Final = "events"
 EXECUTIONS: Final = "executions"
 DELIVERIES: Final = "deliveries"
 CONTROL: Final = "control"
@@ -59,6 +60,9 @@ CONTROL: Final = "control"
 def catalogue() -> tuple[Topic, ...]:
     """Return every topic, without its dead letters, in the order in which messages flow."""
     return (
+        Topic(
+            EVENTS, "Facts about contacts, before any workflow is chosen.", "workspace_id:external_id", 6, 7 * DAY_MS
+        ),
         *(
             Topic(triggers(lane), "Accepted triggers and requests about them.", "trigger_id", 6, 7 * DAY_MS)
             for lane in Lane
@@ -74,7 +78,13 @@ def catalogue() -> tuple[Topic, ...]:
             for channel in Channel
             for lane in Lane
         ),
-        Topic(EXECUTIONS, "What exists: plans, starts, totals, cancellations.", "trigger_id", 6, 7 * DAY_MS),
+        Topic(
+            EXECUTIONS,
+            "What exists: plans, starts, totals, cancellations, answers to events.",
+            "trigger_id",
+            6,
+            7 * DAY_MS,
+        ),
         Topic(DELIVERIES, "Outcomes of jobs and later facts about them.", "execution_id:page", 6, 7 * DAY_MS),
         Topic(
             CONTROL,

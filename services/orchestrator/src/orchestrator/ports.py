@@ -7,9 +7,15 @@ from typing import Protocol
 from uuid import UUID
 
 from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
-from sluice_contracts.messages.trigger import AllRecipients, ListRecipients, SegmentRecipients, TagRecipients
+from sluice_contracts.messages.trigger import (
+    AllRecipients,
+    ListRecipients,
+    SegmentRecipients,
+    TagRecipients,
+    UnionRecipients,
+)
 
-Audience = TagRecipients | SegmentRecipients | ListRecipients | AllRecipients
+Audience = TagRecipients | SegmentRecipients | ListRecipients | AllRecipients | UnionRecipients
 
 
 class Directory(Protocol):

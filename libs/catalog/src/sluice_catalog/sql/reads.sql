@@ -61,6 +61,34 @@ WHERE m.list_id = $4 AND m.contact_id > $2 AND c.id > $2 AND c.status = 'active'
 ORDER BY m.contact_id
 LIMIT $3
 
+-- name: page_of_union
+-- Each source yields a page of its own in the order of ids; the page is the first of all of them, everybody once.
+WITH members AS (
+    (SELECT c.id
+     FROM catalog.contacts c
+     WHERE c.workspace_id = $1 AND c.external_id = ANY ($4::text[]) AND c.id > $2 AND c.status = 'active'
+     ORDER BY c.id
+     LIMIT $3)
+    UNION
+    SELECT member.id
+    FROM unnest($5::uuid[]) AS wanted (list_id)
+    CROSS JOIN LATERAL (
+        SELECT m.contact_id AS id
+        FROM catalog.list_members m
+        JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
+        WHERE m.list_id = wanted.list_id AND m.contact_id > $2 AND c.id > $2 AND c.status = 'active'
+        ORDER BY m.contact_id
+        LIMIT $3
+    ) AS member
+), page AS (
+    SELECT id FROM members ORDER BY id LIMIT $3
+)
+SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c.country, c.locale, c.timezone, c.name,
+       c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
+FROM page
+JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = page.id
+ORDER BY c.id
+
 -- name: count_of_all
 SELECT count(*) FROM catalog.contacts WHERE workspace_id = $1 AND status = 'active'
 
@@ -75,6 +103,18 @@ SELECT count(*)
 FROM catalog.list_members m
 JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
 WHERE m.list_id = $2 AND c.status = 'active'
+
+-- name: count_of_union
+SELECT count(*)
+FROM (
+    SELECT id FROM catalog.contacts
+    WHERE workspace_id = $1 AND external_id = ANY ($2::text[]) AND status = 'active'
+    UNION
+    SELECT m.contact_id
+    FROM catalog.list_members m
+    JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
+    WHERE m.list_id = ANY ($3::uuid[]) AND c.status = 'active'
+) AS members
 
 -- name: rarest_tag
 SELECT wanted.tag

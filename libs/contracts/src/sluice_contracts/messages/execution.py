@@ -107,8 +107,52 @@ class TriggerFailed(Message):
     detail: str
 
 
+class RuleOutcome(Part):
+    """What a trigger rule made of an event: a trigger, or (`trigger_id` None) none for the reason in `code`."""
+
+    rule_id: UUID
+    rule_name: str
+    trigger_id: UUID | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+class EvaluatedEvent(Part):
+    """An event with what each active rule for its name made of it; no entry in `rules`: none listens to it.
+
+    `code` and `detail` say why the event as a whole could not be used, where it could not.
+    """
+
+    event_id: UUID
+    name: str
+    external_id: str | None = None
+    source: str = "api"
+    occurred_at: Instant
+    accepted_at: Instant
+    rules: list[RuleOutcome] = Field(default_factory=list)
+    waits: int = 0
+    code: str | None = None
+    detail: str | None = None
+
+
+class EventsEvaluated(Message):
+    """What became of events of one workspace. Key: workspace_id."""
+
+    TYPE: ClassVar[str] = "events.evaluated.v1"
+    type: Literal["events.evaluated.v1"] = "events.evaluated.v1"
+    workspace_id: UUID
+    at: Instant
+    events: list[EvaluatedEvent]
+
+
 ExecutionMessage = Annotated[
-    TriggerPlanned | ExecutionStarted | ExecutionCommanded | CohortCounted | TriggerControlled | TriggerFailed,
+    TriggerPlanned
+    | ExecutionStarted
+    | ExecutionCommanded
+    | CohortCounted
+    | TriggerControlled
+    | TriggerFailed
+    | EventsEvaluated,
     Field(discriminator="type"),
 ]
 

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from sluice_contracts.base import Instant, JsonObject, Message, Part
 from sluice_contracts.messages.content import Content, Sender
+from sluice_contracts.messages.profile import ContactProfile
 from sluice_contracts.vocabulary import Category, Channel, FlowType, Lane
 
 
@@ -54,10 +55,33 @@ class AllRecipients(Part):
     kind: Literal["all"] = "all"
 
 
+class UnionRecipients(Part):
+    """Every active contact that is named by the caller's own ids or is a member of one of the lists, each once."""
+
+    kind: Literal["union"] = "union"
+    external_ids: list[str] = Field(default_factory=list)
+    list_ids: list[UUID] = Field(default_factory=list)
+
+
 Recipients = Annotated[
-    ContactRecipients | AddressRecipients | TagRecipients | SegmentRecipients | ListRecipients | AllRecipients,
+    ContactRecipients
+    | AddressRecipients
+    | TagRecipients
+    | SegmentRecipients
+    | ListRecipients
+    | AllRecipients
+    | UnionRecipients,
     Field(discriminator="kind"),
 ]
+
+
+class TriggeringEvent(Part):
+    """The event that a trigger rule answered with this trigger. `chain` counts the events that led to it."""
+
+    event_id: UUID
+    name: str
+    rule_id: UUID
+    chain: int = 0
 
 
 class DirectSend(Part):
@@ -78,7 +102,10 @@ class WorkflowStart(Part):
 
 
 class TriggerAccepted(Message):
-    """One accepted request, whole: whoever reads it needs to ask nobody what the caller said."""
+    """One accepted request, whole: whoever reads it needs to ask nobody what the caller said.
+
+    `profiles` are written to the catalog before the recipients are looked up.
+    """
 
     TYPE: ClassVar[str] = "trigger.accepted.v1"
     type: Literal["trigger.accepted.v1"] = "trigger.accepted.v1"
@@ -92,6 +119,8 @@ class TriggerAccepted(Message):
     plan: Annotated[DirectSend | WorkflowStart, Field(discriminator="kind")]
     recipients: Recipients
     excluded_contacts: list[str] = Field(default_factory=list)
+    profiles: list[ContactProfile] = Field(default_factory=list)
+    event: TriggeringEvent | None = None
     variables: JsonObject = Field(default_factory=dict)
     channel_variables: dict[Channel, JsonObject] = Field(default_factory=dict)
     metadata: JsonObject = Field(default_factory=dict)

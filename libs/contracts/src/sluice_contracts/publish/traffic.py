@@ -11,8 +11,10 @@ from sluice_contracts.base import Message
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
+from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.messages.execution import (
     CohortCounted,
+    EventsEvaluated,
     ExecutionCommanded,
     ExecutionStarted,
     TriggerControlled,
@@ -65,11 +67,12 @@ class _Ends:
 
 def _flows() -> Iterator[tuple[str, _Ends]]:
     readers = ("orchestrator", "status-api")
-    yield topics.triggers(Lane.BULK), _Ends(("ingest",), readers, (TriggerAccepted,))
+    yield topics.EVENTS, _Ends(("ingest", "orchestrator"), ("orchestrator",), (EventOccurred,))
+    yield topics.triggers(Lane.BULK), _Ends(("ingest", "orchestrator"), readers, (TriggerAccepted,))
     yield (
         topics.triggers(Lane.PRIORITY),
         _Ends(
-            ("ingest", "status-api", "operator"),
+            ("ingest", "orchestrator", "status-api", "operator"),
             readers,
             (TriggerAccepted, TriggerActionRequested, RetryRequested, RepeatRequested),
         ),
@@ -86,6 +89,7 @@ def _flows() -> Iterator[tuple[str, _Ends]]:
         CohortCounted,
         TriggerControlled,
         TriggerFailed,
+        EventsEvaluated,
     )
     yield topics.EXECUTIONS, _Ends(("orchestrator",), ("status-api",), executions)
     yield topics.DELIVERIES, _Ends(_WORKERS, ("status-api", "orchestrator"), (JobsReported,))

@@ -16,6 +16,7 @@ import orjson
 
 from sluice_contracts.messages.execution import (
     CohortCounted,
+    EventsEvaluated,
     ExecutionCommanded,
     ExecutionMessage,
     ExecutionStarted,
@@ -129,6 +130,8 @@ def fold_executions(messages: Iterable[ExecutionMessage]) -> tuple[list[TriggerF
                 executions.extend(_planned_executions(message))
             case ExecutionStarted() | ExecutionCommanded():
                 executions.append(_execution_of(message))
+            case EventsEvaluated():
+                continue
             case _:
                 triggers.append(_course_of(message))
     return _joined(triggers, lambda facts: facts.trigger_id), _joined(executions, lambda facts: facts.execution_id)
