@@ -73,10 +73,14 @@ class SendWindow(Part):
 
 
 class Sender(Part):
-    """Who a message is from, where the request or definition says so; what is None comes from the provider account."""
+    """Who a message is from, where the request or definition says so; what is None comes from the provider account.
+
+    `sandbox` sends through the workspace's sandbox account of the channel, whatever `account_id` and the default say.
+    """
 
     from_email: str | None = None
     from_name: str | None = None
     reply_to: str | None = None
     sender: str | None = None
     account_id: UUID | None = None
+    sandbox: bool = False

@@ -104,7 +104,9 @@ class WorkflowStart(Part):
 class TriggerAccepted(Message):
     """One accepted request, whole: whoever reads it needs to ask nobody what the caller said.
 
-    `profiles` are written to the catalog before the recipients are looked up.
+    `profiles` are written to the catalog before the recipients are looked up. `stream_id` is the stream that it came in
+    through.
+    `once_for_good` says that its id was chosen by the caller and counts even when all else of it has been forgotten.
     """
 
     TYPE: ClassVar[str] = "trigger.accepted.v1"
@@ -115,6 +117,8 @@ class TriggerAccepted(Message):
     lane: Lane
     category: Category
     trigger_source: str = "direct_api"
+    stream_id: UUID | None = None
+    once_for_good: bool = False
     campaign_name: str | None = None
     plan: Annotated[DirectSend | WorkflowStart, Field(discriminator="kind")]
     recipients: Recipients
