@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from ingest.app import Doors
-from ingest.domain.idempotency import Answer, Place
 from ingest.handlers.engagements import Engagements
 from ingest.settings import IngestSettings
 from sluice_catalog.api_keys import digest
@@ -28,6 +27,7 @@ from sluice_contracts.vocabulary import Category, Channel
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord
 from sluice_runtime.clock import ManualClock
+from sluice_runtime.guard.answers import Answer, Place
 
 WORKSPACE = UUID(int=1)
 STRANGER = UUID(int=2)

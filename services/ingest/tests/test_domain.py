@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from ingest.domain import naming
 from ingest.domain.callbacks import record_key
-from ingest.domain.idempotency import KEPT_FOR, Answer, AnswerBook, Verdict
 from ingest.domain.lanes import effective_category, lane_for
 from ingest.domain.machines import is_machine
-from ingest.domain.rates import RateLimiter
 from sluice_contracts.messages.trigger import (
     AddressRecipients,
     AllRecipients,
@@ -84,64 +82,6 @@ def test_a_trigger_without_a_key_has_a_new_id_in_the_order_of_time() -> None:
     second = naming.trigger_id(WORKSPACE, None, NOW + timedelta(milliseconds=1))
     assert first < second
     assert first.version == 7
-
-
-@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 30)), max_size=50))
-def test_a_bucket_grants_no_more_than_its_burst_and_its_rate(calls: list[tuple[float, int]]) -> None:
-    limiter = RateLimiter(rate_per_second=10, burst=20)
-    now, granted = 0.0, 0
-    for pause, cost in calls:
-        now += pause
-        allowance = limiter.take(WORKSPACE, cost, now)
-        if allowance.retry_seconds is None:
-            granted += cost
-        else:
-            assert allowance.retry_seconds >= 1
-        assert 0 <= allowance.remaining <= 20
-    assert granted <= 20 + 10 * now + 1e-6
-
-
-def test_whoever_waits_as_told_is_granted() -> None:
-    limiter = RateLimiter(rate_per_second=2, burst=1000)
-    assert limiter.take(WORKSPACE, 1000, 0.0).retry_seconds is None
-    refused = limiter.take(WORKSPACE, 5, 0.0)
-    assert refused.retry_seconds == 3
-    assert refused.headers()["Retry-After"] == "3"
-    assert limiter.take(WORKSPACE, 5, 3.0).retry_seconds is None
-    assert limiter.look(None, 0.0).remaining == 1000
-
-
-def answer(fingerprint: bytes = b"a", body: bytes = b"{}", at: datetime = NOW) -> Answer:
-    return Answer(fingerprint, 200, {}, body, at)
-
-
-def test_an_answer_is_kept_for_a_day() -> None:
-    book = AnswerBook(10, 1000)
-    assert book.begin((WORKSPACE, "k"), b"a", NOW) is Verdict.GO_AHEAD
-    assert book.begin((WORKSPACE, "k"), b"a", NOW) is Verdict.IN_PROGRESS
-    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.ANOTHER_REQUEST
-    book.finish((WORKSPACE, "k"), answer())
-    assert book.begin((WORKSPACE, "k"), b"a", NOW) == answer()
-    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.ANOTHER_REQUEST
-    assert book.begin((WORKSPACE, "k"), b"b", NOW + KEPT_FOR) is Verdict.GO_AHEAD
-
-
-def test_a_request_that_took_no_effect_leaves_nothing() -> None:
-    book = AnswerBook(10, 1000)
-    book.begin((WORKSPACE, "k"), b"a", NOW)
-    book.abandon((WORKSPACE, "k"))
-    assert book.begin((WORKSPACE, "k"), b"b", NOW) is Verdict.GO_AHEAD
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 60)), max_size=60))
-def test_memory_is_bounded_and_the_newest_answer_is_always_there(keeps: list[tuple[int, int]]) -> None:
-    book = AnswerBook(max_answers=5, max_bytes=100)
-    for key, size in keeps:
-        book.keep((WORKSPACE, str(key)), answer(body=b"x" * size))
-        kept = [found for number in range(21) if (found := book.find((WORKSPACE, str(number)), NOW))]
-        assert len(kept) <= 5
-        assert sum(len(found.body) for found in kept) <= 100
-        assert book.find((WORKSPACE, str(key)), NOW) is not None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from ingest.domain.idempotency import Answer
+from sluice_runtime.guard.answers import Answer
 
 SMS = "/api/v1/messages/sms/send"
 ALIAS = "/api/v1/sms/send"
@@ -37,7 +37,7 @@ async def test_a_key_used_for_another_body_or_door_is_refused(service: Any) -> N
     await service.post(SMS, BODY, Idempotency_Key="a")
     status, problem, _ = await service.post(SMS, {**BODY, "text": "Bye"}, Idempotency_Key="a")
     assert status == 422
-    assert "another request" in problem["detail"]
+    assert problem["detail"] == 'Request with key "a" is being reused for a different body'
     trigger = {"workflow_name": "Welcome Series", "recipient_type": "all"}
     assert (await service.post("/api/v1/workflows/trigger", trigger, Idempotency_Key="a"))[0] == 422
     assert len(service.publisher.batches) == 1
@@ -71,11 +71,16 @@ async def test_a_request_that_took_no_effect_can_be_repeated(service: Any) -> No
     assert service.publisher.triggers()[0].trigger_id == UUID(body["trigger_id"])
 
 
-async def test_a_refused_request_is_judged_anew(service: Any) -> None:
+async def test_a_refusal_is_an_answer_and_is_given_again(service: Any) -> None:
     body = {"recipient_type": "contact", "contact_external_id": "a", "template_key": "later"}
-    assert (await service.post(SMS, body, Idempotency_Key="a"))[0] == 422
+    refused = await service.post(SMS, body, Idempotency_Key="a")
+    assert refused[0] == 422
     service.definitions.templates[WORKSPACE, "later"] = service.definitions.templates[WORKSPACE, "otp_us"]
-    assert (await service.post(SMS, body, Idempotency_Key="a"))[0] == 200
+    again = await service.post(SMS, body, Idempotency_Key="a")
+    assert again[:2] == refused[:2]
+    assert again[2]["Idempotency-Replay"] == "true"
+    assert again[2]["Content-Type"] == "application/problem+json"
+    assert (await service.post(SMS, body, Idempotency_Key="b"))[0] == 200
 
 
 async def test_an_answer_is_forgotten_after_a_day_and_its_trigger_is_still_the_same(service: Any) -> None:

@@ -91,7 +91,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @pytest.fixture
 async def line(postgres_dsn: str) -> AsyncIterator[Line]:
     await migrate(postgres_dsn, "catalog", "sluice_catalog")
-    await migrate(postgres_dsn, "ingest", "ingest")
+    await migrate(postgres_dsn, "answers", "sluice_storage")
     async with await Database.open(postgres_dsn, "catalog", application_name="test") as database:
         box = SecretBox(derive_key(SECRET, PROVIDER_SECRETS))
         await ensure_workspace(database, box, "main", secret=KEY)

@@ -24,6 +24,7 @@ from sluice_storage.migrations import MigrationError, migrate
 DEFAULT_WORKSPACE: Final = "default"
 SCHEMAS: Final = {
     "catalog": "sluice_catalog",
+    "answers": "sluice_storage",
     "ingest": "ingest",
     "orchestrator": "orchestrator",
     "status": "status_api",

@@ -56,10 +56,13 @@ class Authenticator:
 
 
 def secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
-    """Yield what could be a key in a request's headers, the likeliest first."""
-    if given := headers.get("X-API-Key", "").strip()[:_MOST_CHARACTERS]:
+    """Yield what could be a key in a request's headers, the likeliest first; what is not ASCII can be none."""
+    given = headers.get("X-API-Key", "").strip()[:_MOST_CHARACTERS]
+    if given and given.isascii():
         yield given
     authorization = headers.get("Authorization", "").strip()[:_MOST_CHARACTERS]
+    if not authorization.isascii():
+        return
     scheme, _, rest = authorization.partition(" ")
     match scheme.lower():
         case "":

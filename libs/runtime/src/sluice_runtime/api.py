@@ -5,28 +5,42 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, Protocol, Union, get_args, get_origin
 from uuid import UUID
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from sluice_runtime.doors import DOOR, DOORS, Door
+from sluice_runtime.guard.rates import Rate
 from sluice_runtime.http import DEFAULT_BODY_LIMIT, read_body
 from sluice_runtime.problems import Problem, invalid
 from sluice_runtime.validation import field_errors, refuse_nul
 
+__all__ = [
+    "ADMIN", "IDEMPOTENCY_KEY", "NOBODY", "Answerer", "Call", "Door", "Guarding", "Operation", "Principal", "Rate",
+    "add_operations", "items_held", "require_scope",
+]  # fmt: skip
+
 ADMIN: Final = "admin"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_REPEATABLE: Final = frozenset({"POST", "PATCH"})
 _CHALLENGE: Final = 'ApiKey realm="sluice", Bearer realm="sluice", Basic realm="sluice"'
 _MAYBE_JSON: Final = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls, as their credential says."""
+    """Who calls, as their credential says.
+
+    A call to a stream counts against the stream's own rate as well, which is `stream_rate` where it has one.
+    """
 
     workspace_id: UUID
     key_id: UUID
     scopes: frozenset[str]
+    stream_id: UUID | None = None
+    stream_rate: Rate | None = None
 
     def may(self, scope: str) -> bool:
         """Whether the credential has `scope`; `admin` has them all."""
@@ -57,7 +71,8 @@ class Operation:
 
     `path` may hold `{placeholders}`, `name` is the operationId, `scope` what a credential needs (None makes the
     operation public), `body` the model of the JSON body, `query` that of the query string (both best with
-    `extra="forbid"`), `answers` the models by status, `body_limit` is in bytes, `aliases` are further paths.
+    `extra="forbid"`), `answers` the models by status, `body_limit` is in bytes, `aliases` are further paths. `cost`
+    says what a valid call costs of the caller's rate (None is 1), `door` whose words are spoken where not ours.
     """
 
     method: str
@@ -72,16 +87,43 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     body_limit: int = DEFAULT_BODY_LIMIT
     aliases: Sequence[str] = ()
+    cost: Callable[[Call], int] | None = None
+    door: Door | None = None
+
+
+Authenticate = Callable[[web.Request], Awaitable[Principal]]
+Answerer = Callable[[], Awaitable[web.StreamResponse]]
+
+
+class Guarding(Protocol):
+    """What calls of operations that are not public pass once it is known who calls: `sluice_runtime.guard`."""
+
+    def charge(self, request: web.Request, principal: Principal, cost: int, *, returned: int = 0) -> None:
+        """Take `cost` of the caller's rate after giving back `returned`. Raises Problem 429 with Retry-After."""
+        ...
+
+    async def once(
+        self, operation: Operation, request: web.Request, principal: Principal, raw: bytes, answer: Answerer
+    ) -> web.StreamResponse:
+        """Return what `answer` returns, or what it returned to the same request with the same idempotency key.
+
+        Raises Problem: 400, 409 or 422 where the key cannot be used so; whatever `answer` raises.
+        """
+        ...
 
 
 def add_operations(
     app: web.Application,
     operations: Iterable[Operation],
-    authenticate: Callable[[web.Request], Awaitable[Principal]],
+    authenticate: Authenticate,
+    guard: Guarding | None = None,
 ) -> None:
     """Route `operations` in `app`. `authenticate` returns who calls, or raises Problem 401."""
+    doors = app.setdefault(DOORS, {})
     for operation in operations:
-        handler = _handler(operation, authenticate)
+        if operation.door is not None:
+            doors[operation.door.name] = operation.door
+        handler = _handler(operation, authenticate, guard)
         for path in (operation.path, *operation.aliases):
             app.router.add_route(operation.method, path, handler)
             if operation.method == "GET":
@@ -97,31 +139,49 @@ def require_scope(principal: Principal, scope: str) -> None:
         raise Problem(403, "Missing scope", f"The credential needs the scope {scope}.")
 
 
+def items_held(call: Call) -> int:
+    """Return how many items the one list in the body of a bulk call holds: what such a call costs."""
+    return max((len(value) for _, value in call.body or () if isinstance(value, list)), default=1)
+
+
 def _handler(
-    operation: Operation, authenticate: Callable[[web.Request], Awaitable[Principal]]
+    operation: Operation, authenticate: Authenticate, guard: Guarding | None
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    door, scope, model, cost = operation.door, operation.scope, operation.body, operation.cost
+    if door is not None and door.authenticate is not None:
+        authenticate = door.authenticate
+    if scope is None:
+        guard = None
+    repeats = operation.method in _REPEATABLE and guard is not None
     read_query = _query_reader(operation.query)
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        principal = NOBODY
-        if operation.scope is not None:
-            principal = await _authenticated(request, authenticate)
-            require_scope(principal, operation.scope)
+    async def answer(request: web.Request, principal: Principal, raw: bytes) -> web.StreamResponse:
         if "%00" in request.raw_path:
             raise invalid([{"field": "", "message": "the URL must not hold the NUL character"}])
-        query = read_query(request)
-        if operation.body is None:
-            return await operation.handler(Call(request, principal, None, query))
-        raw = await read_body(request, operation.body_limit)
-        body = _validated(operation.body, raw or b"{}", request)
-        return await operation.handler(Call(request, principal, body, query, raw))
+        body = None if model is None else _validated(model, raw or b"{}", request)
+        call = Call(request, principal, body, read_query(request), raw)
+        if cost is not None and guard is not None:
+            guard.charge(request, principal, cost(call), returned=1)
+        return await operation.handler(call)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if door is not None:
+            request[DOOR] = door
+        principal = NOBODY
+        if scope is not None:
+            principal = await _authenticated(request, authenticate)
+            if guard is not None:
+                guard.charge(request, principal, 1)
+            require_scope(principal, scope)
+        raw = b"" if model is None else await read_body(request, operation.body_limit)
+        if repeats and guard is not None and IDEMPOTENCY_KEY in request.headers:
+            return await guard.once(operation, request, principal, raw, lambda: answer(request, principal, raw))
+        return await answer(request, principal, raw)
 
     return handle
 
 
-async def _authenticated(
-    request: web.Request, authenticate: Callable[[web.Request], Awaitable[Principal]]
-) -> Principal:
+async def _authenticated(request: web.Request, authenticate: Authenticate) -> Principal:
     try:
         return await authenticate(request)
     except Problem as problem:

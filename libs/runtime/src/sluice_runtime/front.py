@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Histogram
 
 from sluice_runtime import logging, metrics, tracing
+from sluice_runtime.doors import DOOR, rendered, rendered_unrouted
 from sluice_runtime.problems import Problem
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -42,6 +43,9 @@ async def write_request_id(request: web.Request, response: web.StreamResponse) -
     """Name the request in its answer, of whatever kind; a signal handler for `on_response_prepare`."""
     response.headers["X-Request-Id"] = request.get(REQUEST_ID) or _new_request_id()
     request[_BEGUN] = True
+    door = request.get(DOOR)
+    if door is not None and door.finish is not None:
+        door.finish(response, request)
 
 
 def _new_request_id() -> str:
@@ -125,14 +129,14 @@ def _answer_to(error: Exception, request: web.Request, route: str, translate: Tr
     if isinstance(error, web.HTTPException):
         if error.status < 400:
             raise error
-        return _problem_of(error).response()
+        return rendered_unrouted(_problem_of(error), request)
     if request.get(_BEGUN):
         raise error
     problem = error if isinstance(error, Problem) else translate(error) if translate else None
     if problem is None:
         _log.error("request.failed", route=route, method=request.method, exc_info=error)
         problem = Problem(500, detail="Something went wrong on our side. The request id names it.")
-    return problem.response()
+    return rendered(problem, request)
 
 
 def _problem_of(error: web.HTTPException) -> Problem:

@@ -13,15 +13,11 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from ingest import definitions
-from ingest.adapters.answers import PostgresAnswers
 from ingest.adapters.renewal import Renewal
-from ingest.domain.idempotency import AnswerBook
-from ingest.domain.rates import RateLimiter
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
 from ingest.handlers.documents import Documents
 from ingest.handlers.engagements import Engagements
-from ingest.handlers.guard import AnswerStore, Authenticate, Guard
 from ingest.handlers.intake import Intake
 from ingest.handlers.sends import Renew, Sends
 from ingest.handlers.tracking import Tracking
@@ -34,16 +30,18 @@ from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import EventPublisher
 from sluice_runtime.api import Operation, add_operations
 from sluice_runtime.clock import Clock
+from sluice_runtime.guard.answers import AnswerStore
+from sluice_runtime.guard.guard import Guard
 from sluice_runtime.http import application
 from sluice_runtime.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, TRACKING_LINKS, SecretBox, derive_key
 from sluice_runtime.service import Service
 from sluice_runtime.settings import SECRET_KEY_BYTES
+from sluice_storage import answers
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 
-SCHEMA: Final = "ingest"
-_ANSWERS: Final = "idempotent-answers"
+NAME: Final = "ingest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +62,10 @@ class Doors:
         settings = self.settings
         intake = Intake(self.publisher, max_bytes=settings.in_flight_bytes, seconds=settings.publish_seconds)
         app = application(translate=_database_away)
-        guard = self._guard(Authenticator(self.snapshot))
-        app.on_response_prepare.append(guard.write_rate_limit)
+        guard = Guard(settings, self.answers, self.clock)
+        guard.protect(app)
         operations = self.operations(intake)
-        add_operations(app, guard.guarded([*operations, *Documents(operations).operations()]), guard.authenticate)
+        add_operations(app, [*operations, *Documents(operations).operations()], Authenticator(self.snapshot), guard)
         return app, intake
 
     def operations(self, intake: Intake) -> list[Operation]:
@@ -83,12 +81,6 @@ class Doors:
             *Tracking(key, self.engagements, intake, self.clock).operations(),
         ]
 
-    def _guard(self, authenticate: Authenticate) -> Guard:
-        settings = self.settings
-        limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
-        book = AnswerBook(settings.remembered_answers, settings.remembered_answer_bytes)
-        return Guard(authenticate, limiter, book, self.answers, self.clock)
-
     def _account(self, account_id: UUID) -> ProviderAccount | None:
         account = self.snapshot.provider_account(account_id)
         if account is None or account.provider != "sandbox":
@@ -100,14 +92,14 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     """Open what ingest needs. Neither Postgres nor the broker has to be there yet: `/ready` says what is missing."""
     catalog_box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
     catalog = await _database(settings, resources, "catalog")
-    database = await _database(settings, resources, SCHEMA)
-    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, "ingest", clock))
+    answered = await _database(settings, resources, answers.SCHEMA)
+    messaging = await resources.enter_async_context(KafkaMessaging(settings.kafka, NAME, clock))
     snapshot = CatalogSnapshot(catalog, catalog_box)
     await snapshot.load_first()
-    answers = PostgresAnswers(database, SecretBox(derive_key(settings.secret_bytes, _ANSWERS)), clock)
+    kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
     engagements = Engagements(messaging.publisher, settings.waiting_engagements)
     stored = definitions.operations(catalog, snapshot, catalog_box, clock)
-    doors = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), answers, engagements, stored)
+    doors = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), kept, engagements, stored)
     app, intake = doors.build()
 
     async def ready() -> str | None:
@@ -116,7 +108,7 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     loops: dict[str, Any] = {
         "catalog": snapshot.follow,
         "catalog-listener": snapshot.listener(settings.postgres).run,
-        "answers": answers.run,
+        "answers": kept.run,
         "engagements": engagements.run,
     }
     return Service(http=app, loops=loops, ready=ready)
@@ -134,7 +126,7 @@ def documented() -> list[Operation]:
 
 async def _database(settings: IngestSettings, resources: AsyncExitStack, schema: str) -> Database:
     return await resources.enter_async_context(
-        await Database.open(settings.postgres, schema, application_name="ingest", min_size=0, max_size=4)
+        await Database.open(settings.postgres, schema, application_name=NAME, min_size=0, max_size=4)
     )
 
 

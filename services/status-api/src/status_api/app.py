@@ -15,10 +15,12 @@ from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import BatchHandler, EventConsumer, EventPublisher, Messaging
 from sluice_runtime.api import Operation, add_operations
 from sluice_runtime.clock import Clock
+from sluice_runtime.guard.guard import Guard
 from sluice_runtime.http import application
 from sluice_runtime.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_runtime.service import Service
+from sluice_storage import answers
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
@@ -45,6 +47,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     reading = await _database(settings, resources, SCHEMA, 8)
     writing = await _database(settings, resources, SCHEMA, settings.folders + 4)
     catalog = await _database(settings, resources, "catalog", 2)
+    answered = await _database(settings, resources, answers.SCHEMA, 2)
     messaging = await resources.enter_async_context(
         KafkaMessaging(settings.kafka, NAME, clock, session=settings.session_seconds)
     )
@@ -55,8 +58,11 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     projection = Projection(writing, receipt_deadline=settings.receipt_deadline)
     consumers = _consumers(settings, messaging, Projector(projection, arrivals.announce))
     app = application(translate=unavailable)
+    kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
+    guard = Guard(settings, kept, clock)
+    guard.protect(app)
     declared = operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock)
-    add_operations(app, declared, Authenticator(snapshot))
+    add_operations(app, declared, Authenticator(snapshot), guard)
 
     async def ready() -> str | None:
         if not snapshot.loaded:
@@ -68,6 +74,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
         loops={
             **{name: consumer.run for name, consumer in consumers.items()},
             "deadlines": Sweeper(ReceiptDeadlines(writing, deadline=settings.receipt_deadline), clock).run,
+            "answers": kept.run,
             "gauge": Gauge(projection, clock).run,
             "catalog": snapshot.follow,
             "catalog-listener": snapshot.listener(settings.postgres).run,

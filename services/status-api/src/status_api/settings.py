@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from sluice_runtime.settings import ServiceSettings
+from sluice_runtime.guard.settings import GuardSettings
 
 
-class StatusSettings(ServiceSettings):
-    """What status-api can be told beside what every service is told.
+class StatusSettings(GuardSettings):
+    """What status-api can be told beside what every guarded service is told.
 
     `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
     deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once.

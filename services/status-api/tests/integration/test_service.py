@@ -65,6 +65,7 @@ async def answer(
 @pytest.mark.timeout(180)
 async def test_what_the_topics_say_is_read_over_http_and_a_stop_is_clean(status_dsn: str, kafka_bootstrap: str) -> None:
     await migrate(status_dsn, "catalog", "sluice_catalog")
+    await migrate(status_dsn, "answers", "sluice_storage")
     async with await Database.open(status_dsn, "catalog", application_name="test") as catalog:
         box = SecretBox(derive_key(SECRET, PROVIDER_SECRETS))
         workspace, key = await ensure_workspace(catalog, box, f"test-{uuid4().hex}")

@@ -16,7 +16,7 @@ from sluice_catalog.definitions.lists import ContactList, Lists, Member
 from sluice_catalog.definitions.segments import Segment, Segments
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.api import Call, Operation, items_held
 from sluice_runtime.http import json_response
 
 _TAG: Final = "Audiences"
@@ -68,10 +68,11 @@ def list_operations(shelf: Lists, snapshot: CatalogSnapshot) -> list[Operation]:
         Operation(
             "POST", path, "add_members", "Put contacts on a list", _TAG, plainly(doors.add), DEFINITIONS_WRITE,
             body=MembersBody, answers={200: MembersChanged}, aliases=(f"{path}/bulk",),
+            cost=items_held,
         ),
         Operation(
             "POST", f"{path}/remove", "remove_members", "Take contacts off a list", _TAG, plainly(doors.remove),
-            DEFINITIONS_WRITE, body=MembersBody, answers={200: MembersChanged},
+            DEFINITIONS_WRITE, body=MembersBody, answers={200: MembersChanged}, cost=items_held,
         ),
     ]  # fmt: skip
 

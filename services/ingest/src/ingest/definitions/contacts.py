@@ -29,7 +29,7 @@ from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.models import Contact
 from sluice_contracts.vocabulary import Category, Channel
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.api import Call, Operation, items_held
 from sluice_runtime.http import json_response
 from sluice_runtime.validation import field_errors
 
@@ -140,7 +140,7 @@ def contact_operations(contacts: Contacts) -> list[Operation]:
         ),
         Operation(
             "POST", f"{path}/bulk", "upsert_contacts", "Create or change up to 1000", _TAG, plainly(doors.bulk),
-            DEFINITIONS_WRITE, body=BulkBody, answers={200: BulkAnswer}, body_limit=_BULK_LIMIT,
+            DEFINITIONS_WRITE, body=BulkBody, answers={200: BulkAnswer}, body_limit=_BULK_LIMIT, cost=items_held,
         ),
         Operation(
             "GET", path, "list_contacts", "List contacts", _TAG, plainly(doors.list), DEFINITIONS_WRITE,

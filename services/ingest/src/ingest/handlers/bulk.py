@@ -20,12 +20,12 @@ from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError
 from ingest.handlers.intake import Intake
 from ingest.handlers.refusals import problem_of
-from ingest.handlers.sends import IDEMPOTENCY_KEY, Renew, ids_of, record_of
+from ingest.handlers.sends import Renew, ids_of, record_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts.vocabulary import Channel
 from sluice_messaging.records import OutboundRecord
 from sluice_runtime import metrics
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import DEFAULT_BODY_LIMIT, json_response
 from sluice_runtime.problems import Problem, invalid
@@ -68,6 +68,7 @@ class Bulk:
                 body=BulkSends,
                 answers={200: BulkAnswer},
                 body_limit=BODY_LIMIT,
+                cost=items_held,
             ),
             Operation(
                 "POST",
@@ -80,6 +81,7 @@ class Bulk:
                 body=BulkTriggers,
                 answers={200: BulkAnswer},
                 body_limit=BODY_LIMIT,
+                cost=items_held,
             ),
         ]
 

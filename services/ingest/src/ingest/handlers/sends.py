@@ -21,11 +21,9 @@ from sluice_contracts import topics
 from sluice_contracts.vocabulary import Channel
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime import metrics
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import json_response
-
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _PATHS: Final[dict[Channel, tuple[str, str]]] = {
     Channel.SMS: ("/api/v1/messages/sms/send", "/api/v1/sms/send"),

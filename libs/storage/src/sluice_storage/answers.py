@@ -1,4 +1,7 @@
-"""Answers to requests with an idempotency key, in Postgres: read where memory does not know, written in batches."""
+"""Answers to requests with an idempotency key, in Postgres: read where memory does not know, written in batches.
+
+All services share them, in a schema of their own: one workspace's key stands for one request, whoever serves its path.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from typing import Final
 import orjson
 import structlog
 
-from ingest.domain.idempotency import KEPT_FOR, Answer, Place
 from sluice_runtime.clock import Clock
-from sluice_runtime.secrets import SealedTextError, SecretBox
+from sluice_runtime.guard.answers import KEPT_FOR, Answer, Place
+from sluice_runtime.secrets import SealedTextError, SecretBox, derive_key
 from sluice_storage.database import Database
 from sluice_storage.statements import load
 
+SCHEMA: Final = "answers"
+PACKAGE: Final = "sluice_storage"
+"""What holds the migrations of `SCHEMA`."""
+
+_PURPOSE: Final = "idempotent-answers"
 _WAITING_BYTES: Final = 32 * 1024 * 1024
 _OVERHEAD_BYTES: Final = 512
 _BATCH: Final = 500
@@ -26,18 +34,19 @@ _PAUSE_SECONDS: Final = 1.0
 _CLEAN_SECONDS: Final = 600.0
 
 _log = structlog.get_logger()
-_statements = load("ingest")
+_statements = load("sluice_storage", "answers.sql")
 
 
 class PostgresAnswers:
     """Keeps answers for a day. While Postgres is away it knows nothing and holds up nobody.
 
-    `box` seals the bodies. Invariant: answers that wait to be written take at most `_WAITING_BYTES`; the oldest go.
+    `secret` is the installation's, from which the key that seals the bodies is made. Invariant: answers that wait to be
+    written take at most `_WAITING_BYTES`; the oldest go.
     """
 
-    def __init__(self, database: Database, box: SecretBox, clock: Clock) -> None:
+    def __init__(self, database: Database, secret: bytes, clock: Clock) -> None:
         self._database = database
-        self._box = box
+        self._box = SecretBox(derive_key(secret, _PURPOSE))
         self._clock = clock
         self._waiting: deque[tuple[Place, Answer]] = deque()
         self._waiting_bytes = 0

@@ -1,7 +1,7 @@
 """What a caller's `Idempotency-Key` has already brought about: the answers of the last day, kept in memory.
 
-Only answers that took effect are kept. A refused request changed nothing, so its repeat is judged anew. Two calls with
-the same key at once are told apart here; in two copies of the service, the ids derived from the key make them the same.
+Two calls with the same key at once are told apart here; in two copies of a service, the ids derived from the key make
+them the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 MAX_KEY_LENGTH: Final = 255
@@ -30,6 +30,18 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     at: datetime
+
+
+class AnswerStore(Protocol):
+    """Answers that outlive this process and are seen by the other processes that serve the API."""
+
+    async def find(self, place: Place) -> Answer | None:
+        """Return the answer kept for `place`; None too where the store cannot say within a moment. Never raises."""
+        ...
+
+    def put(self, place: Place, answer: Answer) -> None:
+        """Keep an answer, some moments later."""
+        ...
 
 
 class Verdict(Enum):
@@ -76,12 +88,12 @@ class AnswerBook:
         return Verdict.GO_AHEAD
 
     def finish(self, place: Place, answer: Answer) -> None:
-        """Keep the answer to a request that has taken effect."""
+        """Keep the first answer to a request."""
         self._running.pop(place, None)
         self.keep(place, answer)
 
     def abandon(self, place: Place) -> None:
-        """Note that a request has taken no effect."""
+        """Note that a request has got no answer that is worth keeping."""
         self._running.pop(place, None)
 
     def keep(self, place: Place, answer: Answer) -> None:

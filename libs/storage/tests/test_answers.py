@@ -11,10 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from ingest.adapters.answers import PostgresAnswers
-from ingest.domain.idempotency import Answer
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.secrets import SecretBox
+from sluice_runtime.guard.answers import Answer
+from sluice_storage.answers import PACKAGE, SCHEMA, PostgresAnswers
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 
@@ -28,13 +27,13 @@ def answer(body: bytes = b'{"secret":"sk_live_abc"}', fingerprint: bytes = b"f" 
 
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[Database]:
-    await migrate(postgres_dsn, "ingest", "ingest")
-    async with await Database.open(postgres_dsn, "ingest", application_name="test") as opened:
+    await migrate(postgres_dsn, SCHEMA, PACKAGE)
+    async with await Database.open(postgres_dsn, SCHEMA, application_name="test") as opened:
         yield opened
 
 
 def store(database: Database, clock: ManualClock | None = None, key: bytes = b"k" * 32) -> PostgresAnswers:
-    return PostgresAnswers(database, SecretBox(key), clock or ManualClock(NOW))
+    return PostgresAnswers(database, key, clock or ManualClock(NOW))
 
 
 async def flush(answers: PostgresAnswers) -> None:
@@ -116,7 +115,7 @@ async def test_answers_that_wait_for_postgres_are_bounded_and_the_newest_stay(da
 
 async def test_without_postgres_nothing_is_found_and_nobody_waits() -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
-    async with await Database.open(nowhere, "ingest", application_name="test", min_size=0) as database:
+    async with await Database.open(nowhere, SCHEMA, application_name="test", min_size=0) as database:
         kept = store(database)
         kept.put((WORKSPACE, "k"), answer())
         began = time.monotonic()

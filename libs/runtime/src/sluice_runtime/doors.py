@@ -1,0 +1,59 @@
+"""Doors: other products' HTTP APIs, spoken over the one core; each renders what goes wrong in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sluice_runtime.problems import Problem
+
+if TYPE_CHECKING:
+    from sluice_runtime.api import Principal
+
+
+@dataclass(frozen=True)
+class Door:
+    """How one product's API differs from ours around its operations.
+
+    `render` makes the answer to everything that is raised below an operation of the door (401 to 503), and to 404 and
+    405 at paths that begin with one of `prefixes` where no operation is. Without `authenticate` the service's own
+    credentials count; it raises Problem as that does. `finish` may add headers to any answer of the door.
+    """
+
+    name: str
+    render: Callable[[Problem, web.Request], web.Response]
+    prefixes: Sequence[str] = ()
+    authenticate: Callable[[web.Request], Awaitable[Principal]] | None = None
+    finish: Callable[[web.StreamResponse, web.Request], None] | None = None
+
+
+DOOR: Final = web.RequestKey("door", Door)
+"""The door that the request came through."""
+
+DOORS: Final = web.AppKey("doors", dict[str, Door])
+"""The doors of an application by name."""
+
+
+def rendered(problem: Problem, request: web.Request) -> web.Response:
+    """Return the answer to `problem` in the words of the door that `request` came through."""
+    door = request.get(DOOR)
+    return problem.response() if door is None else _by(door, problem, request)
+
+
+def rendered_unrouted(problem: Problem, request: web.Request) -> web.Response:
+    """Return the answer to `problem` at a path that leads to no operation."""
+    for door in request.app.get(DOORS, {}).values():
+        if request.path.startswith(tuple(door.prefixes)):
+            request[DOOR] = door
+            return _by(door, problem, request)
+    return problem.response()
+
+
+def _by(door: Door, problem: Problem, request: web.Request) -> web.Response:
+    response = door.render(problem, request)
+    for name, value in problem.headers.items():
+        response.headers.setdefault(name, value)
+    return response
