@@ -21,6 +21,20 @@ async def test_a_new_workspace_sends_through_the_sandbox_on_every_channel(place)
         assert await place.catalog.provider_account(account.id) == account
 
 
+async def test_the_sandbox_stays_within_reach_when_something_else_is_the_default(place) -> None:
+    default = await place.catalog.default_account(place.workspace, Channel.SMS)
+    assert await place.catalog.sandbox_account(place.workspace, Channel.SMS) == default
+    async with place.database.connection() as connection:
+        await connection.execute("UPDATE catalog.provider_accounts SET is_default = false WHERE id = $1", default.id)
+    place.catalog.forget()
+    sandbox = await place.catalog.sandbox_account(place.workspace, Channel.SMS)
+    assert (sandbox.id, sandbox.is_default) == (default.id, False)
+    async with place.database.connection() as connection:
+        await connection.execute("DELETE FROM catalog.provider_accounts WHERE id = $1", default.id)
+    place.catalog.forget()
+    assert await place.catalog.sandbox_account(place.workspace, Channel.SMS) is None
+
+
 async def test_a_workspace_is_made_once_and_its_secret_shown_once(place) -> None:
     assert await ensure_workspace(place.database, place.secret_box, place.name) == (place.workspace, None)
 

@@ -156,6 +156,12 @@ async def test_another_workspaces_account_is_not_to_be_had(bench) -> None:
     assert report.code == FilterCode.PROVIDER_NOT_CONFIGURED
 
 
+async def test_what_is_for_the_sandbox_never_goes_to_a_real_provider(bench) -> None:
+    (report,) = await bench.carry_out(bench.command(1, sender=Sender(sandbox=True, account_id=bench.account)))
+    assert report.code == FilterCode.PROVIDER_NOT_CONFIGURED
+    assert not bench.provider.handed_over
+
+
 async def test_outside_the_window_a_job_waits_for_the_opening_in_its_own_zone(bench) -> None:
     """It is noon in London, seven in the morning in New York, nine in the evening in Tokyo."""
     window = SendWindow(opens="09:00", closes="20:00")

@@ -23,6 +23,7 @@ class NewSecret:
     """A new key's secret. `sha256` is what is stored, `hint` what tells keys apart afterwards."""
 
     secret: str = field(repr=False)
+    prefix: str = SECRET_PREFIX
 
     @property
     def sha256(self) -> bytes:
@@ -30,12 +31,12 @@ class NewSecret:
 
     @property
     def hint(self) -> str:
-        return f"{SECRET_PREFIX}…{self.secret[-_SHOWN_CHARACTERS:]}"
+        return f"{self.prefix}…{self.secret[-_SHOWN_CHARACTERS:]}"
 
 
-def new_secret() -> NewSecret:
-    """Return a new secret of 256 bits."""
-    return NewSecret(SECRET_PREFIX + secrets.token_urlsafe(_SECRET_BYTES))
+def new_secret(prefix: str = SECRET_PREFIX) -> NewSecret:
+    """Return a new secret of 256 bits, which begins with `prefix`."""
+    return NewSecret(prefix + secrets.token_urlsafe(_SECRET_BYTES), prefix)
 
 
 def digest(secret: str) -> bytes:

@@ -10,8 +10,7 @@ import hmac
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from aiohttp import web
 from sluice_catalog.api_keys import digest
 from sluice_catalog.models import ApiKey
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_catalog.streams import is_among
 from sluice_runtime.api import Principal
 from sluice_runtime.problems import Problem
 
@@ -42,7 +42,7 @@ class Authenticator:
         key = self._key(request.headers)
         if key is None:
             raise Problem(401, "Unauthorized", "A valid API key is needed.")
-        if key.allowed_ips and not _allowed(key, client_address(request)):
+        if key.allowed_ips and not is_among(client_address(request), key.allowed_ips):
             raise Problem(403, "Forbidden", "The API key may not be used from this address.")
         return Principal(key.workspace_id, key.key_id, key.scopes)
 
@@ -90,21 +90,8 @@ def client_address(request: web.Request) -> str:
     into `X-Forwarded-For`; what a caller on the open internet writes there is not believed.
     """
     peer = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).rpartition(",")[2].strip()
     try:
         return forwarded if forwarded and ip_address(peer).is_private else peer
     except ValueError:
         return peer
-
-
-def _allowed(key: ApiKey, client: str) -> bool:
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return False
-    return any(address in network for network in _networks(key.allowed_ips))
-
-
-@lru_cache(maxsize=1024)
-def _networks(allowed: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(text) for text in allowed)

@@ -47,12 +47,16 @@ class Catalog:
         self._defaults: ExpiringCache[tuple[UUID, Channel], ProviderAccount | None] = ExpiringCache(
             1000, _SHORT_SECONDS
         )
+        self._sandboxes: ExpiringCache[tuple[UUID, Channel], ProviderAccount | None] = ExpiringCache(
+            1000, _SHORT_SECONDS
+        )
         self._settings: ExpiringCache[UUID, WorkspaceSettings] = ExpiringCache(1000, _SHORT_SECONDS)
 
     def forget(self) -> None:
         """Drop what could have changed; call it on a `catalog_changed` notification and after a reconnect."""
         self._accounts.clear()
         self._defaults.clear()
+        self._sandboxes.clear()
         self._settings.clear()
 
     async def template_version(self, template_id: UUID, version: int) -> TemplateVersion | None:
@@ -132,6 +136,15 @@ class Catalog:
             return None if row is None else rows.provider_account(row, self._secret_box)
 
         return await self._defaults.get((workspace_id, channel), load)
+
+    async def sandbox_account(self, workspace_id: UUID, channel: Channel) -> ProviderAccount | None:
+        """Return a workspace's sandbox account on `channel`; its default one where it has several."""
+
+        async def load() -> ProviderAccount | None:
+            row = await self._row(_reads.sandbox_account, workspace_id, channel)
+            return None if row is None else rows.provider_account(row, self._secret_box)
+
+        return await self._sandboxes.get((workspace_id, channel), load)
 
     async def suppressions_among(
         self, workspace_id: UUID, channel: Channel, addresses: Collection[str]

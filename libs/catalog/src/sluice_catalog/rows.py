@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from sluice_catalog.models import (
     WorkflowVersion,
     WorkspaceSettings,
 )
+from sluice_catalog.streams import OTP_SECONDS, Stream, StreamType, bucket
 from sluice_contracts.messages.content import SendWindow
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_runtime.secrets import SecretBox
@@ -152,4 +154,30 @@ def provider_account(row: Row, secret_box: SecretBox) -> ProviderAccount:
         rate_per_second=row["rate_per_second"],
         is_default=row["is_default"],
         updated_at=row["updated_at"],
+    )
+
+
+def stream(row: Row) -> Stream:
+    """Read a stream from its row."""
+    settings = row["settings"]
+    kind = StreamType(row["type"])
+    account_id, limits = settings["provider_account_id"], settings["limits"]
+    seconds = settings["expires_after_seconds"] or (OTP_SECONDS if kind is StreamType.OTP else None)
+    return Stream(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        key=row["key"],
+        name=row["name"],
+        type=kind,
+        status=row["status"],
+        category=Category(settings["category"]) if settings["category"] else kind.category,
+        workflow_id=row["workflow_id"],
+        template_key=row["template_key"],
+        provider_account_id=None if account_id is None else UUID(account_id),
+        sender=settings["sender"],
+        sandbox=settings["sandbox"],
+        allowed_ips=tuple(row["allowed_ips"]),
+        rate=bucket(limits["per_second"], limits["burst"]),
+        per_day=limits["per_day"],
+        expires_after=None if seconds is None else timedelta(seconds=seconds),
     )

@@ -23,6 +23,7 @@ from sluice_catalog.models import (
     WorkspaceSettings,
 )
 from sluice_catalog.snapshot_tables import READERS
+from sluice_catalog.streams import Stream, StreamEvent, StreamToken
 from sluice_runtime.secrets import SecretBox
 from sluice_storage import statements
 from sluice_storage.database import Database
@@ -47,6 +48,9 @@ class _View:
     segments: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     lists: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     provider_accounts: dict[UUID, ProviderAccount] = field(default_factory=dict)
+    streams: dict[tuple[UUID, str], Stream] = field(default_factory=dict)
+    stream_tokens: dict[bytes, StreamToken] = field(default_factory=dict)
+    stream_events: dict[tuple[UUID, str], StreamEvent] = field(default_factory=dict)
 
 
 class CatalogSnapshot:
@@ -89,6 +93,18 @@ class CatalogSnapshot:
     def provider_account(self, account_id: UUID) -> ProviderAccount | None:
         """Return a provider account with its secrets, for checking its callbacks."""
         return self._view.provider_accounts.get(account_id)
+
+    def stream(self, workspace_id: UUID, reference: str) -> Stream | None:
+        """Return a stream by our id or its key, whatever its status."""
+        return self._view.streams.get((workspace_id, reference))
+
+    def stream_token(self, secret_sha256: bytes) -> StreamToken | None:
+        """Return the stream's token with this digest, which may have expired."""
+        return self._view.stream_tokens.get(secret_sha256)
+
+    def stream_event(self, stream_id: UUID, key: str) -> StreamEvent | None:
+        """Return what a stream says for an event key."""
+        return self._view.stream_events.get((stream_id, key))
 
     async def refresh(self, *tables: str) -> None:
         """Load `tables` (none named: all) before returning; names that the snapshot does not hold are passed over.

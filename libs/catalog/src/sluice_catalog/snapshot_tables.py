@@ -16,6 +16,7 @@ from sluice_catalog.models import (
     WorkflowReference,
     WorkspaceSettings,
 )
+from sluice_catalog.streams import Stream, StreamEvent, StreamToken
 from sluice_contracts.vocabulary import Category
 from sluice_runtime.secrets import SealedTextError, SecretBox
 
@@ -78,6 +79,29 @@ def _provider_accounts(found: Rows, secret_box: SecretBox) -> dict[UUID, Provide
     return accounts
 
 
+def _streams(found: Rows, _: SecretBox) -> dict[tuple[UUID, str], Stream]:
+    streams = [rows.stream(row) for row in found]
+    by_name = {(stream.workspace_id, str(stream.id)): stream for stream in streams}
+    by_name.update(((stream.workspace_id, stream.key), stream) for stream in streams)
+    return by_name
+
+
+def _stream_tokens(found: Rows, _: SecretBox) -> dict[bytes, StreamToken]:
+    return {
+        bytes(row["secret_sha256"]): StreamToken(
+            row["id"], row["stream_id"], row["workspace_id"], bytes(row["secret_sha256"]), row["expires_at"]
+        )
+        for row in found
+    }
+
+
+def _stream_events(found: Rows, _: SecretBox) -> dict[tuple[UUID, str], StreamEvent]:
+    return {
+        (row["stream_id"], row["key"]): StreamEvent(row["stream_id"], row["key"], row["text"], row["template_key"])
+        for row in found
+    }
+
+
 READERS: Final[dict[str, Callable[[Rows, SecretBox], dict[Any, Any]]]] = {
     "api_keys": _api_keys,
     "workspaces": _workspaces,
@@ -86,5 +110,8 @@ READERS: Final[dict[str, Callable[[Rows, SecretBox], dict[Any, Any]]]] = {
     "segments": _ids,
     "lists": _ids,
     "provider_accounts": _provider_accounts,
+    "streams": _streams,
+    "stream_tokens": _stream_tokens,
+    "stream_events": _stream_events,
 }
 """Every table of the snapshot. A notification's payload is one of these names."""

@@ -116,11 +116,13 @@ class Accounts:
         self._retired: list[tuple[float, Provider]] = []
 
     async def choose(self, workspace_id: UUID, sender: Sender) -> ActiveAccount | None:
-        """Return the account named by `sender`, or the workspace's default.
+        """Return the sandbox where `sender` asks for it, or the account that it names, or the workspace's default.
 
         None where there is none, or its provider cannot be made with what its config and secrets say.
         """
-        if sender.account_id is None:
+        if sender.sandbox:
+            account = await self._catalog.sandbox_account(workspace_id, self._channel)
+        elif sender.account_id is None:
             account = await self._catalog.default_account(workspace_id, self._channel)
         else:
             account = await self._catalog.provider_account(sender.account_id)

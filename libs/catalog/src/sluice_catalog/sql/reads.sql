@@ -138,6 +138,13 @@ SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_seco
 FROM catalog.provider_accounts
 WHERE workspace_id = $1 AND channel = $2 AND is_default
 
+-- name: sandbox_account
+SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_second, is_default, updated_at
+FROM catalog.provider_accounts
+WHERE workspace_id = $1 AND channel = $2 AND provider = 'sandbox'
+ORDER BY is_default DESC, id
+LIMIT 1
+
 -- name: suppressions_among
 SELECT address, reason
 FROM catalog.suppressions

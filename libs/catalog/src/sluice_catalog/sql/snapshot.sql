@@ -27,3 +27,15 @@ SELECT workspace_id, id, key FROM catalog.lists
 -- name: provider_accounts
 SELECT id, workspace_id, channel, provider, name, config, secrets, rate_per_second, is_default, updated_at
 FROM catalog.provider_accounts
+
+-- name: streams
+SELECT id, workspace_id, key, name, type, status, workflow_id, template_key, allowed_ips, settings
+FROM catalog.streams
+
+-- name: stream_tokens
+SELECT id, stream_id, workspace_id, secret_sha256, expires_at
+FROM catalog.stream_tokens
+
+-- name: stream_events
+SELECT stream_id, key, text, template_key
+FROM catalog.stream_events
