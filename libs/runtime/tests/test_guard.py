@@ -140,7 +140,7 @@ async def test_a_repeat_with_the_same_key_is_answered_and_not_done(served: Serve
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
 async def test_other_methods_pass_with_the_header(served: Served, method: str) -> None:
-    body = {"items": []} if method == "PUT" else None
+    body: Any = {"items": []} if method == "PUT" else None
     for _ in range(2):
         status, _, headers = await served.ask(method, "/api/things", body, Idempotency_Key="k" * 300)
         assert status == 201
