@@ -22,7 +22,12 @@ LOG ?= warning
 T ?=
 SEEDS ?= 1000
 FIRST ?= 0
+KILLS ?= 50
+SHORT ?=
+AUDIENCE ?=
+RATE ?=
 STORY ?=
+ONLY ?=
 
 PACKAGES := $(wildcard libs/*/src services/*/src deploy/*/src)
 
@@ -45,6 +50,15 @@ test: install ## Run the tests [T=path or pytest arguments]
 
 simulate: install ## Play many seeds of the deterministic simulation [SEEDS=1000 FIRST=0 STORY=1 tells all of one]
 	@PYTHONPATH=tests/simulation $(BIN)/python -m simulated --seeds '$(SEEDS)' --first '$(FIRST)' $(if $(STORY),--story)
+
+bench: install ## Measure how fast it is here [ONLY=accept,poll,… QUICK=1 CONTACTS=200000 SECONDS=6 …]; writes bench.json
+	@PYTHONPATH=tests/bench:tests/support $(BIN)/python -m bench --only '$(ONLY)'
+
+chaos: SEEDS = 7
+chaos: BROKERS = 3
+chaos: install ## Kill, stop, fill and lose under load, then check [SEEDS=7,8,9 KILLS=50 SHORT=1 BROKERS=1 AUDIENCE=20000 RATE=5]
+	@PYTHONPATH=tests/chaos $(BIN)/python -m chaos --seeds '$(SEEDS)' --kills '$(KILLS)' --brokers '$(BROKERS)' \
+		$(if $(SHORT),--short) $(if $(AUDIENCE),--audience '$(AUDIENCE)') $(if $(RATE),--rate '$(RATE)')
 
 lint: install ## Check style, formatting, types and who imports whom
 	$(BIN)/ruff check .
@@ -81,4 +95,4 @@ help: ## Say what there is
 		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: up demo install test simulate lint check format lock contracts clean help
+.PHONY: up demo install test simulate chaos bench lint check format lock contracts clean help

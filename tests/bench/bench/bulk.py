@@ -1,0 +1,75 @@
+"""bulk: `POST /api/v1/messages/bulk`, a hundred messages a request, each of them a trigger of its own.
+
+The limit is what one process can append of the same bytes, under keys of their own, with the same producer and nothing
+else to do, in portions of a hundred that are awaited as ours are. What works on triggers is halted meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from uuid import UUID
+
+import orjson
+
+from bench.bare import TOPIC
+from bench.doors import BULK, body, make_template, sample_record
+from bench.figures import Figure, median
+from bench.load import put_load, request
+from bench.rig import CONSUMERS, Rig
+from sluice_messaging.kafka.producer import ProducerSupply
+
+ITEMS = 100
+CALLERS = 8
+
+
+async def measure(rig: Rig) -> list[Figure]:
+    """Return the figure, in items."""
+    await make_template(rig)
+    value = await sample_record(rig)
+    sizes = rig.sizes
+    message = {"channel": "sms", **body()}
+    ours = request("POST", BULK, rig.key, orjson.dumps({"messages": [message] * ITEMS}))
+    ports = rig.ports("ingest", sizes.ingest_copies)
+    limits, rates, p99s = [], [], []
+    await rig.make_topic(TOPIC, 6)
+    with rig.halted(*CONSUMERS):
+        (await put_load(ports, CALLERS, 1.5, lambda: ours)).require(200)
+        for _ in range(sizes.rounds):
+            limits.append(await raw_rate(rig.stack.connections.kafka, value, sizes.seconds))
+            with rig.meter() as meter:
+                answers = await put_load(ports, CALLERS, sizes.seconds, lambda: ours)
+            answers.require(200)
+            rates.append(answers.rate * ITEMS)
+            p99s.append(answers.p99_ms)
+    items = len(answers.latencies) * ITEMS
+    return [
+        Figure(
+            "bulk", median(rates), "items/s", median(limits), "one process that only appends the same bytes",
+            median(p99s), meter.peak_rss_mb, {"rounds": rates, "limits": limits, **meter.detail(items)},
+        )
+    ]  # fmt: skip
+
+
+async def raw_rate(kafka: str, value: bytes, seconds: float) -> float:
+    """Return the records a second that this process appends."""
+    supply = ProducerSupply(kafka, "raw")
+    producer = await supply.producer()
+    headers = [("ce_type", b"trigger.accepted.v1"), ("content-type", b"application/json")]
+    began = time.perf_counter()
+    appended = 0
+
+    async def append() -> None:
+        nonlocal appended
+        while time.perf_counter() - began < seconds:
+            keys = [str(UUID(bytes=os.urandom(16), version=4)).encode() for _ in range(ITEMS)]
+            stored = [await producer.send(TOPIC, value=value, key=key, headers=list(headers)) for key in keys]
+            for acknowledgement in stored:
+                await acknowledgement
+            appended += ITEMS
+
+    await asyncio.gather(*(append() for _ in range(CALLERS)))
+    rate = appended / (time.perf_counter() - began)
+    await supply.close()
+    return rate
