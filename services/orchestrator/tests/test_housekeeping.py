@@ -94,3 +94,26 @@ async def test_a_loop_waits_out_a_broker_that_is_away(world: Any) -> None:
     stop.set()
     await asyncio.gather(*loops)
     assert refusals == 4
+
+
+@pytest.mark.integration
+async def test_a_trigger_that_its_caller_named_for_good_is_never_carried_out_again(world: Any) -> None:
+    world.catalogue.add(1)
+    named, plain = world.direct(once_for_good=True), world.direct()
+    await world.deliver(named, plain)
+    for command in world.commands():
+        await world.answer(command)
+    world.jump(days=31)
+    await world.parts.housekeeping.forget_once()
+    left = {row["trigger_id"] for row in await world.rows("SELECT trigger_id FROM triggers")}
+    assert left == {named.trigger_id}, "what is noted as spent in this round is removed in a later one"
+    world.jump(minutes=10)
+    await world.parts.housekeeping.forget_once()
+    assert await world.rows("SELECT FROM triggers") == []
+
+    commands = len(world.commands(distinct=False))
+    await world.deliver(named)
+    assert len(world.commands(distinct=False)) == commands
+    assert await world.rows("SELECT FROM triggers") == []
+    await world.deliver(plain)
+    assert len(world.commands(distinct=False)) == commands + 1

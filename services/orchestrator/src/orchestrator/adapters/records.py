@@ -175,6 +175,14 @@ async def executions_of(
     return found
 
 
-async def forget_triggers(connection: Connection, before: datetime, limit: int) -> int:
-    """Remove up to `limit` triggers planned before `before` of which nothing is open; return how many."""
-    return int(await connection.fetchval(queries.forget_triggers, before, limit))
+async def note_spent_triggers(connection: Connection, before: datetime, now: datetime, limit: int) -> None:
+    """Note up to `limit` triggers planned before `before` whose ids count for good, so that they can be forgotten."""
+    await connection.execute(queries.note_spent_triggers, before, now, limit)
+
+
+async def forget_triggers(connection: Connection, before: datetime, limit: int, noted_before: datetime) -> int:
+    """Remove up to `limit` triggers planned before `before` of which nothing is open; return how many.
+
+    Those whose ids count for good go only where they were noted before `noted_before`.
+    """
+    return int(await connection.fetchval(queries.forget_triggers, before, limit, noted_before))

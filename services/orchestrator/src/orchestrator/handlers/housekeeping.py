@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from orchestrator.adapters.ages import oldest_work
-from orchestrator.adapters.records import forget_triggers
+from orchestrator.adapters.records import forget_triggers, note_spent_triggers
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
 from sluice_storage.database import Database
@@ -20,6 +20,9 @@ from sluice_storage.errors import is_transient
 _MEASURE_SECONDS: Final = 5.0
 _FORGET_SECONDS: Final = 600.0
 _FORGET_BATCH: Final = 500
+_SETTLED: Final = timedelta(minutes=1)
+"""Longer than any statement runs: what was noted as spent so long ago, everybody sees."""
+
 _log = structlog.get_logger()
 
 
@@ -49,11 +52,16 @@ class Housekeeping:
         metrics.OPEN_TIMERS_LATE_SECONDS.set(max(_age(ages.stage_due_at, now), _age(ages.command_due_at, now)))
 
     async def forget_once(self) -> None:
-        """Remove everything of which nothing is open and that is older than the retention, a batch at a time."""
-        before = self._clock.now() - self._retention
+        """Remove everything of which nothing is open and that is older than the retention, a batch at a time.
+
+        A trigger whose id counts for good is noted as spent in one round and removed in a later one.
+        """
+        now = self._clock.now()
+        before = now - self._retention
         while True:
             async with self._database.connection() as connection:
-                forgotten = await forget_triggers(connection, before, _FORGET_BATCH)
+                await note_spent_triggers(connection, before, now, _FORGET_BATCH)
+                forgotten = await forget_triggers(connection, before, _FORGET_BATCH, now - _SETTLED)
             if forgotten:
                 _log.info("triggers.forgotten", triggers=forgotten)
             if forgotten < _FORGET_BATCH:

@@ -1,11 +1,13 @@
 -- Times are parameters: tests and whole stacks may move the clock.
 
 -- name: record_triggers
--- A row that is there already stays as it is, unless it only held a request that came before the trigger itself.
+-- A row that is there already stays as it is, unless it only held a request that came before the trigger itself. What
+-- was there and is spent is never new again.
 INSERT INTO triggers AS known (trigger_id, workspace_id, accepted, plan, planned_at, mode, cohort_total,
                                asks_for_outcomes, failure_code, failure_detail)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::timestamptz[], $6::text[], $7::integer[],
-                     $8::boolean[], $9::text[], $10::text[])
+                     $8::boolean[], $9::text[], $10::text[]) AS given (trigger_id)
+WHERE NOT EXISTS (SELECT FROM spent_triggers WHERE spent_triggers.trigger_id = given.trigger_id)
 ORDER BY 1
 ON CONFLICT (trigger_id) DO UPDATE SET
     workspace_id = excluded.workspace_id,
@@ -273,14 +275,32 @@ SELECT (SELECT min(opened_at) FROM commands WHERE due_at < 'infinity') AS opened
         WHERE due_at <= $1 AND lease_until <= $1 AND (open < $2 OR ended)) AS stage_due_at,
        (SELECT min(due_at) FROM commands WHERE due_at < 'infinity') AS command_due_at
 
+-- name: note_spent_triggers
+-- Old triggers of which nothing is open and whose ids count for good.
+INSERT INTO spent_triggers (trigger_id, noted_at)
+SELECT trigger_id, $2 FROM triggers
+WHERE planned_at < $1
+  AND (convert_from(accepted, 'UTF8')::json ->> 'once_for_good')::boolean
+  AND NOT EXISTS (SELECT FROM stages WHERE stages.trigger_id = triggers.trigger_id)
+  AND NOT EXISTS (SELECT FROM commands JOIN executions USING (execution_id)
+                  WHERE executions.trigger_id = triggers.trigger_id)
+  AND NOT EXISTS (SELECT FROM spent_triggers WHERE spent_triggers.trigger_id = triggers.trigger_id)
+ORDER BY planned_at LIMIT $3
+ON CONFLICT DO NOTHING
+
 -- name: forget_triggers
--- Old triggers of which nothing is open. Everything they left goes with them.
+-- Old triggers of which nothing is open. Everything they left goes with them. One whose id counts for good goes only
+-- where that was noted before $3: a repeat that is being recorded at this moment finds one of the two.
 WITH old AS (
     SELECT trigger_id FROM triggers
     WHERE planned_at < $1
       AND NOT EXISTS (SELECT FROM stages WHERE stages.trigger_id = triggers.trigger_id)
       AND NOT EXISTS (SELECT FROM commands JOIN executions USING (execution_id)
                       WHERE executions.trigger_id = triggers.trigger_id)
+      AND (accepted IS NULL
+           OR (convert_from(accepted, 'UTF8')::json ->> 'once_for_good')::boolean IS NOT TRUE
+           OR EXISTS (SELECT FROM spent_triggers
+                      WHERE spent_triggers.trigger_id = triggers.trigger_id AND noted_at < $3))
     ORDER BY planned_at LIMIT $2
 ), pages AS (
     DELETE FROM cohort_pages USING old WHERE cohort_pages.trigger_id = old.trigger_id
