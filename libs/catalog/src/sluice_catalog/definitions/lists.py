@@ -55,19 +55,19 @@ class Lists(Shelf[ContactList]):
 
     async def add(self, workspace_id: UUID, reference: str, external_ids: Sequence[str]) -> MembershipChange:
         """Put contacts on a list; those on it already stay. Raises NotThere."""
-        return await self._change_members(queries.add_members, workspace_id, reference, external_ids)
+        return await self._change_members(queries.add_members, workspace_id, reference, external_ids, self._clock.now())
 
     async def remove(self, workspace_id: UUID, reference: str, external_ids: Sequence[str]) -> MembershipChange:
         """Take contacts off a list. Raises NotThere."""
         return await self._change_members(queries.remove_members, workspace_id, reference, external_ids)
 
     async def _change_members(
-        self, statement: str, workspace_id: UUID, reference: str, external_ids: Sequence[str]
+        self, statement: str, workspace_id: UUID, reference: str, external_ids: Sequence[str], *more: Any
     ) -> MembershipChange:
         wanted = list(dict.fromkeys(external_ids))
         async with self._database.transaction() as connection:
             stored = await self._find(connection, workspace_id, reference)
-            changed = await connection.fetch(statement, workspace_id, stored.id, wanted)
+            changed = await connection.fetch(statement, workspace_id, stored.id, wanted, *more)
             known = {
                 row["external_id"] for row in await connection.fetch(queries.known_external_ids, workspace_id, wanted)
             }

@@ -66,8 +66,8 @@ ORDER BY m.contact_id
 LIMIT $4
 
 -- name: add_members
-INSERT INTO catalog.list_members (list_id, contact_id)
-SELECT $2, c.id
+INSERT INTO catalog.list_members (list_id, contact_id, added_at)
+SELECT $2, c.id, $4
 FROM catalog.contacts c
 WHERE c.workspace_id = $1 AND c.external_id = ANY ($3::text[])
 ORDER BY c.id
@@ -263,3 +263,87 @@ DELETE FROM catalog.provider_accounts WHERE id = $1
 UPDATE catalog.provider_accounts
 SET is_default = false, revision = revision + 1, updated_at = $4
 WHERE workspace_id = $1 AND channel = $2 AND is_default AND id IS DISTINCT FROM $3
+
+-- name: find_tenant
+SELECT id, workspace_id, key, name, data, revision, created_at, updated_at
+FROM catalog.tenants
+WHERE workspace_id = $1 AND (id = $2 OR key = $3)
+ORDER BY key = $3 DESC
+LIMIT 1
+
+-- name: page_tenant
+SELECT id, workspace_id, key, name, data, revision, created_at, updated_at
+FROM catalog.tenants
+WHERE workspace_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3
+
+-- name: insert_tenant
+INSERT INTO catalog.tenants (id, workspace_id, created_at, updated_at, key, name, data)
+VALUES ($1, $2, $3, $3, $4, $5, $6)
+RETURNING id, workspace_id, key, name, data, revision, created_at, updated_at
+
+-- name: update_tenant
+UPDATE catalog.tenants
+SET revision = revision + 1, updated_at = $3, key = $4, name = $5, data = $6
+WHERE id = $1 AND revision = $2
+RETURNING id, workspace_id, key, name, data, revision, created_at, updated_at
+
+-- name: delete_tenant
+DELETE FROM catalog.tenants WHERE id = $1
+
+-- name: find_novu_workflow
+SELECT id, workspace_id, key, workflow_id, document, revision, created_at, updated_at
+FROM catalog.novu_workflows
+WHERE workspace_id = $1 AND (id = $2 OR key = $3)
+ORDER BY key = $3 DESC
+LIMIT 1
+
+-- name: page_novu_workflow
+SELECT id, workspace_id, key, workflow_id, document, revision, created_at, updated_at
+FROM catalog.novu_workflows
+WHERE workspace_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3
+
+-- name: insert_novu_workflow
+INSERT INTO catalog.novu_workflows (id, workspace_id, created_at, updated_at, key, workflow_id, document)
+VALUES ($1, $2, $3, $3, $4, $5, $6)
+RETURNING id, workspace_id, key, workflow_id, document, revision, created_at, updated_at
+
+-- name: update_novu_workflow
+UPDATE catalog.novu_workflows
+SET revision = revision + 1, updated_at = $3, key = $4, workflow_id = $5, document = $6
+WHERE id = $1 AND revision = $2
+RETURNING id, workspace_id, key, workflow_id, document, revision, created_at, updated_at
+
+-- name: delete_novu_workflow
+DELETE FROM catalog.novu_workflows WHERE id = $1
+
+-- name: find_novu_workflow_group
+SELECT id, workspace_id, key, revision, created_at, updated_at
+FROM catalog.novu_workflow_groups
+WHERE workspace_id = $1 AND (id = $2 OR key = $3)
+ORDER BY key = $3 DESC
+LIMIT 1
+
+-- name: page_novu_workflow_group
+SELECT id, workspace_id, key, revision, created_at, updated_at
+FROM catalog.novu_workflow_groups
+WHERE workspace_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3
+
+-- name: insert_novu_workflow_group
+INSERT INTO catalog.novu_workflow_groups (id, workspace_id, created_at, updated_at, key)
+VALUES ($1, $2, $3, $3, $4)
+RETURNING id, workspace_id, key, revision, created_at, updated_at
+
+-- name: update_novu_workflow_group
+UPDATE catalog.novu_workflow_groups
+SET revision = revision + 1, updated_at = $3, key = $4
+WHERE id = $1 AND revision = $2
+RETURNING id, workspace_id, key, revision, created_at, updated_at
+
+-- name: delete_novu_workflow_group
+DELETE FROM catalog.novu_workflow_groups WHERE id = $1
