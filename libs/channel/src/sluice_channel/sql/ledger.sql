@@ -99,14 +99,22 @@ WHERE execution_id = $1 AND page = $2 AND round < $3 AND proven IS NOT NULL
 
 -- name: waves_of_jobs
 -- The waves that hold these jobs: $1 executions, $2 pages, $3 rounds, $4 positions, one entry a job.
+-- A command's few waves are read once, not once for each of its jobs: their rows are wide.
+WITH job AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
+        WITH ORDINALITY AS job (execution_id, page, round, seq, ordinality)
+), held AS MATERIALIZED (
+    SELECT execution_id, page, round, wave, first_seq, last_seq, workspace_id, trigger_id, epoch,
+           recorded_at IS NULL AS is_open, doubtful
+    FROM (SELECT DISTINCT execution_id, page, round FROM job) AS command
+    JOIN waves USING (execution_id, page, round)
+)
 SELECT
-    job.ordinality - 1 AS place, wave.wave, wave.workspace_id, wave.trigger_id, wave.epoch,
-    wave.recorded_at IS NULL OR job.seq = ANY (wave.doubtful) AS is_doubtful
-FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
-    WITH ORDINALITY AS job (execution_id, page, round, seq, ordinality)
-JOIN waves AS wave
-    ON wave.execution_id = job.execution_id AND wave.page = job.page AND wave.round = job.round
-    AND job.seq BETWEEN wave.first_seq AND wave.last_seq
+    job.ordinality - 1 AS place, held.wave, held.workspace_id, held.trigger_id, held.epoch,
+    held.is_open OR job.seq = ANY (held.doubtful) AS is_doubtful
+FROM job
+JOIN held USING (execution_id, page, round)
+WHERE job.seq BETWEEN held.first_seq AND held.last_seq
 
 -- name: facts_of_jobs
 -- What the ledger knows of the people behind these jobs; the same arguments as `waves_of_jobs`.
