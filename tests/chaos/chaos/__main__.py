@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--audience", type=int, help="how many contacts the largest send is for")
     parser.add_argument("--rate", type=float, default=5.0, help="requests a second")
     parser.add_argument("--short", action="store_true", help="shorter faults, shorter leases, a smaller audience")
+    parser.add_argument("--only", default="", help="only faults with this in their name")
     parser.add_argument("--data", type=Path, help="keep everything here instead of a folder that is removed")
     options = parser.parse_args()
     # What clients say of brokers that were killed is no news here.
@@ -32,7 +33,7 @@ def main() -> int:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     no_mounts = isolate_mounts()
     audience = options.audience or (4_000 if options.short else 20_000)
-    how = Options(options.kills, options.brokers, audience, options.rate, options.short)
+    how = Options(options.kills, options.brokers, audience, options.rate, options.short, options.only)
     outcomes = []
     for seed in map(int, options.seeds.split(",")):
         folder = Path(tempfile.mkdtemp(prefix=f"sluice-chaos-{seed}-", dir=options.data))

@@ -35,15 +35,15 @@ class Carrier:
         self._posting = asyncio.Semaphore(_RECEIPTS_AT_ONCE)
         self._port = 0
 
-    @property
-    def account(self) -> dict[str, Any]:
-        """The body that makes a workspace send through this carrier."""
+    def account(self, rate_per_second: float) -> dict[str, Any]:
+        """Return the body that makes a workspace send so much through this carrier."""
         return {
             "name": "carrier",
             "channel": "sms",
             "provider": "twilio",
             "config": {"account_sid": ACCOUNT_SID, "from": SENDER, "base_url": f"http://127.0.0.1:{self._port}"},
             "secrets": {"auth_token": self._auth_token},
+            "rate_per_second": rate_per_second,
             "is_default": True,
         }
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.history import Execution, HandOver, Job, Leak, Request, Sight, Trigger
+from chaos.history import FINAL_TRIGGERS, Execution, HandOver, Job, Leak, Request, Sight, Trigger
 from chaos.journal import MARK
 from chaos.leaks import Known, leaks
 from chaos.load import Tenant
@@ -17,6 +17,8 @@ _SEGMENTS: Final = {"email": "messages", "sms": "sms", "whatsapp": "whatsapp"}
 _COUNTERS: Final = ("total", "sent", "failed", "filtered", "cancelled", "open")
 _AT_ONCE: Final = 8
 _NOT_FOUND: Final = 404
+_ASKED_FOR: Final = 50
+_LOOK_AGAIN_SECONDS: Final = 1.0
 
 
 async def triggers(tenant: Tenant, ids: Sequence[str]) -> list[Trigger]:
@@ -68,9 +70,11 @@ async def sandbox(tenant: Tenant) -> list[HandOver]:
     return found
 
 
-async def listed(tenant: Tenant) -> list[str]:
-    """Return the ids of all triggers of a workspace."""
-    return [row["trigger_id"] async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])]
+async def listed(tenant: Tenant) -> dict[str, str]:
+    """Return the status of every trigger in the list of a workspace, by id."""
+    return {
+        row["id"]: row["status"] async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])
+    }
 
 
 async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list[Sight]:
@@ -84,11 +88,15 @@ async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list
             for trigger_id in mine
             if owners.get(trigger_id, viewer.name) != viewer.name
         ]
-        others = [trigger_id for trigger_id, owner in owners.items() if owner != viewer.name][:50]
-        for trigger_id in others:
-            answer = await viewer.caller.call("GET", f"/api/v1/triggers/{trigger_id}")
-            if answer.status != _NOT_FOUND:
-                found.append(Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id}: {answer.status}"))
+        others = [trigger_id for trigger_id, owner in owners.items() if owner != viewer.name][:_ASKED_FOR]
+        # All at once: a trigger that is not there, or is somebody else's, is waited for before the answer says so.
+        paths = [f"/api/v1/triggers/{trigger_id}" for trigger_id in others]
+        answers = await asyncio.gather(*(viewer.caller.call("GET", path) for path in paths))
+        found += [
+            Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id}: {answer.status}")
+            for trigger_id, answer in zip(others, answers, strict=True)
+            if answer.status != _NOT_FOUND
+        ]
     return found
 
 
@@ -101,18 +109,13 @@ def leaks_in(folder: Path, known: Known) -> list[Leak]:
     return found
 
 
-async def over(tenants: Sequence[Tenant], requests: Iterable[Request], seconds: float) -> list[str]:
+async def over(tenants: Sequence[Tenant], requests: Iterable[Request], seconds: float) -> set[str]:
     """Wait until every answered trigger is over; return the ids of those that are not after `seconds`."""
-    callers = {tenant.name: tenant.caller for tenant in tenants}
-    waiting = {request.trigger_ids[0]: callers[request.workspace] for request in requests if request.trigger_ids}
+    waiting = {request.trigger_ids[0] for request in requests if request.trigger_ids}
     deadline = asyncio.get_running_loop().time() + seconds
-    while waiting:
-        for trigger_id, caller in list(waiting.items()):
-            answer = await caller.call("GET", f"/api/v1/triggers/{trigger_id}")
-            if answer.status == 200 and answer.body["status"] in {"completed", "failed", "cancelled"}:
-                del waiting[trigger_id]
-            if asyncio.get_running_loop().time() > deadline:
-                return list(waiting)
-        if waiting:
-            await asyncio.sleep(0.5)
-    return []
+    while True:
+        for tenant in tenants:
+            waiting -= {trigger_id for trigger_id, status in (await listed(tenant)).items() if status in FINAL_TRIGGERS}
+        if not waiting or asyncio.get_running_loop().time() > deadline:
+            return waiting
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)

@@ -34,8 +34,6 @@ _MOODS: Final[Mapping[Fault, Mood]] = {
     Fault.THROTTLING: Mood.THROTTLING,
 }
 _BACK_SECONDS: Final = 60.0
-_DOUBT_SECONDS: Final = 60.0
-"""How long after a worker died what it was doing may be taken up by another."""
 
 
 @dataclass(slots=True)
@@ -91,8 +89,7 @@ class Injector:
 
     async def strike(self, strike: Strike) -> None:
         """Do one fault; a remark says why where it could not be done."""
-        name = f"{strike.fault} {strike.target}".strip()
-        tally = self.tallies.setdefault(name, Tally())
+        tally = self.tallies.setdefault(strike.name, Tally())
         began = time.monotonic()
         try:
             kills = await self._do(strike)
@@ -103,7 +100,7 @@ class Injector:
                 tally.times += 1
                 tally.kills += kills
         tally.seconds += time.monotonic() - began
-        self._say(f"{name} ({time.monotonic() - began:.1f} s)")
+        self._say(f"{strike.name} ({time.monotonic() - began:.1f} s)")
 
     async def _do(self, strike: Strike) -> int | None:
         match strike.fault:
@@ -211,10 +208,10 @@ class Injector:
                 await asyncio.sleep(0.1)
 
 
-async def in_turn(injector: Injector, strikes: Iterable[Strike], goes_on: Callable[[], bool]) -> None:
-    """Strike after strike, each followed by its pause, while `goes_on`."""
+async def in_turn(injector: Injector, strikes: Iterable[Strike], is_enough: Callable[[], bool] = lambda: False) -> None:
+    """Strike after strike, each followed by its pause, until there are no more or there are enough."""
     for strike in strikes:
-        if not goes_on():
+        if is_enough():
             return
         await injector.strike(strike)
         await asyncio.sleep(strike.pause)

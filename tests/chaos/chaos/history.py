@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 FINAL_JOBS: Final = frozenset({"sent", "failed", "filtered", "cancelled"})
 FINAL_TRIGGERS: Final = frozenset({"completed", "failed", "cancelled"})
@@ -132,4 +132,3 @@ class History:
     leaks: Sequence[Leak] = ()
     sights: Sequence[Sight] = ()
     unknown_triggers: Sequence[str] = ()
-    notes: Mapping[str, Any] = field(default_factory=dict)

@@ -21,9 +21,8 @@ class Relay:
         self._sessions: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._port = 0
 
-    @property
-    def account(self) -> dict[str, Any]:
-        """The body that makes a workspace send through this relay."""
+    def account(self, rate_per_second: float) -> dict[str, Any]:
+        """Return the body that makes a workspace send so much through this relay."""
         return {
             "name": "relay",
             "channel": "email",
@@ -36,6 +35,7 @@ class Relay:
                 "bounce_domain": "bounces.sender.test",
             },
             "secrets": {"callback_token": "relay-callback-token"},
+            "rate_per_second": rate_per_second,
             "is_default": True,
         }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,7 +27,7 @@ from chaos.load import Load, Tenant
 from chaos.people import populate
 from chaos.relay import Relay
 from chaos.report import Outcome
-from chaos.schedule import LONG, SHORT, Tempo, kills, ordeals
+from chaos.schedule import LONG, SHORT, Strike, Tempo, kills, ordeals
 from sluice_local.stack import Stack
 
 _IMPATIENT: Final = {
@@ -38,6 +40,7 @@ _IMPATIENT: Final = {
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 
 _PEACE_SECONDS: Final = 5.0
+_ENOUGH_TO_SEE_ALL: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,19 @@ class Options:
     audience: int
     per_second: float
     is_short: bool
+    only: str = ""
+
+    def audience_of(self, workspace: int) -> int:
+        """How many people the campaigns of a workspace are for: the second is smaller."""
+        return self.audience if workspace == 0 else self.audience // 4
+
+    def rate(self, workspace: int) -> float:
+        """How much a workspace's own provider takes: so much that a campaign lasts through most of the faults."""
+        return 4 * self.per_second + self.audience_of(workspace) / (100.0 if self.is_short else 400.0)
+
+    def wants(self, strike: Strike) -> bool:
+        """Whether a fault is to be done at all."""
+        return self.only in strike.name
 
     @property
     def tempo(self) -> Tempo:
@@ -109,8 +125,8 @@ class Run:
             self._say("the stack runs")
             tenants = await self._tenants(stack, resources)
             await asyncio.gather(
-                define(tenants[0].caller, tenants[0].population, [relay.account]),
-                define(tenants[1].caller, tenants[1].population, [carrier.account]),
+                define(tenants[0].caller, tenants[0].population, [relay.account(self._options.rate(0))]),
+                define(tenants[1].caller, tenants[1].population, [carrier.account(self._options.rate(1))]),
             )
             self._say("everything is defined")
             load = Load(tenants, self._directory / "load.jsonl", self._seed, self._options.per_second)
@@ -121,6 +137,7 @@ class Run:
             history.disturbances = injector.disturbances
             keys = {tenant.key for tenant in tenants} | {token}
             history.leaks = await asyncio.to_thread(evidence.leaks_in, stack.data.logs, _known(tenants, keys))
+            (self._directory / "history.json").write_text(json.dumps(asdict(history), default=list))
             return Outcome(self._seed, injector.tallies, check(history))
 
     def _disk(self, stack: Stack) -> tuple[SmallDisk | None, str | None]:
@@ -135,8 +152,8 @@ class Run:
         tenants = []
         for number, (name, key) in enumerate(keys.items()):
             caller = await resources.enter_async_context(Caller(stack.base_url, key))
-            audience = self._options.audience if number == 0 else self._options.audience // 10
-            tenants.append(Tenant(name, key, caller, populate(name, number, audience, regulars=100)))
+            people = populate(name, number, self._options.audience_of(number), regulars=100)
+            tenants.append(Tenant(name, key, caller, people))
         return tenants
 
     async def _under_fire(self, injector: Injector, load: Load, tenants: list[Tenant]) -> None:
@@ -147,13 +164,26 @@ class Run:
         load.campaign(north, "email")
         load.campaign(north, "sms")
         load.campaign(south, "sms")
-        enduring = asyncio.create_task(in_turn(injector, ordeals(self._seed, self._options.tempo), lambda: True))
-        await in_turn(
-            injector,
-            kills(self._seed, self._options.tempo),
-            lambda: not enduring.done() or injector.kills < self._options.least_kills,
-        )
-        await enduring
+        wanted = self._options.wants
+        lasting = list(filter(wanted, ordeals(self._seed, self._options.tempo)))
+        middle = len(lasting) // 2
+
+        async def endure() -> None:
+            await in_turn(injector, lasting[:middle])
+            load.campaign(north, "whatsapp")
+            await in_turn(injector, lasting[middle:])
+
+        enduring = asyncio.create_task(endure())
+
+        def is_enough() -> bool:
+            return enduring.done() and injector.kills >= self._options.least_kills
+
+        try:
+            if any(map(wanted, islice(kills(self._seed, self._options.tempo), _ENOUGH_TO_SEE_ALL))):
+                await in_turn(injector, filter(wanted, kills(self._seed, self._options.tempo)), is_enough)
+            await enduring
+        finally:
+            enduring.cancel()
         load.without_slow_workflows()
         stop.set()
         await sending

@@ -44,6 +44,11 @@ class Strike:
     seconds: float = 0.0
     pause: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{self.fault} {self.target}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
@@ -54,10 +59,11 @@ class Tempo:
     rebalancing: float
     full_disk: float
     pause: float
+    between_kills: float
 
 
-LONG: Final = Tempo(stop=60, mood=30, rebalancing=120, full_disk=30, pause=5)
-SHORT: Final = Tempo(stop=12, mood=8, rebalancing=20, full_disk=12, pause=1)
+LONG: Final = Tempo(stop=60, mood=30, rebalancing=120, full_disk=30, pause=5, between_kills=10)
+SHORT: Final = Tempo(stop=12, mood=8, rebalancing=20, full_disk=12, pause=1, between_kills=4)
 
 
 def kills(seed: int, tempo: Tempo) -> Iterator[Strike]:
@@ -71,7 +77,7 @@ def kills(seed: int, tempo: Tempo) -> Iterator[Strike]:
             strikes.append(Strike(Fault.KILL_ALL))
         random.shuffle(strikes)
         for strike in strikes:
-            yield Strike(strike.fault, strike.target, 0.0, random.uniform(0.5, 1.5) * 2 * tempo.pause)
+            yield Strike(strike.fault, strike.target, 0.0, random.uniform(0.5, 1.5) * tempo.between_kills)
 
 
 def ordeals(seed: int, tempo: Tempo) -> Sequence[Strike]:

@@ -1,0 +1,29 @@
+"""The last line of a run."""
+
+from __future__ import annotations
+
+from chaos.checker import Finding, Kind, Verdict
+from chaos.faults import Tally
+from chaos.report import Outcome, findings, last_line, table
+
+
+def test_the_last_line_sums_up_all_seeds() -> None:
+    found = [Finding(Kind.STUCK, "a"), Finding(Kind.STUCK, "b"), Finding(Kind.LOST, "c")]
+    outcomes = [
+        Outcome(7, {"kill -9 ingest": Tally(2, 2), "rebalances": Tally(1)}, Verdict([], 10, 20, 3, 0)),
+        Outcome(8, {"kill -9 ingest": Tally(1, 1)}, Verdict(found, 5, 6, 0, 0)),
+    ]
+    assert last_line(outcomes) == (
+        "chaos: kills=3 faults=4 triggers=15 messages=26 uncertain=3 lost=1 duplicated=0 unaccounted=0 stuck=2"
+    )
+
+
+def test_a_fault_that_could_not_be_done_says_why_in_the_table() -> None:
+    lines = list(table({"full disk for Postgres": Tally(remarks=["not run: only root may mount"])}))
+    assert lines[1].endswith("not run: only root may mount")
+
+
+def test_too_many_uncertain_jobs_are_a_finding_and_make_a_run_fail() -> None:
+    verdict = Verdict([], 1, 60, 60, 10)
+    assert not verdict.is_clean
+    assert list(findings(verdict)) == ["  uncertain: 10 jobs more than the kills of their workers can explain"]
