@@ -17,6 +17,7 @@ import pytest
 from orchestrator.app import Parts
 from orchestrator.settings import OrchestratorSettings
 from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
+from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.base import Message
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import InlineSms
@@ -39,6 +40,7 @@ from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 
 WORKSPACE = UUID(int=1)
+_SAID = ("email", "phone_number", "name", "first_name", "last_name", "locale", "timezone")
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
@@ -55,6 +57,7 @@ class Catalogue:
         self.templates: dict[tuple[UUID, str], TemplateVersion] = {}
         self.workflows: dict[tuple[UUID, int], WorkflowVersion] = {}
         self.largest_read = 0
+        self.kept_profiles: list[GivenProfile] = []
 
     def add(self, count: int, **values: Any) -> list[Contact]:
         """Add contacts c0, c1, …; a value may be a function of the number."""
@@ -146,6 +149,18 @@ class Catalogue:
         found = [item for item in self._of(workspace_id) if item.id in set(ids)]
         self.largest_read = max(self.largest_read, len(found))
         return found
+
+    async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
+        self.kept_profiles += given
+        for item in given:
+            profile = item.profile
+            known = next((one for one in self._of(item.workspace_id) if one.external_id == profile.external_id), None)
+            said = {name: value for name in _SAID if (value := getattr(profile, name)) is not None}
+            if known is None:
+                (known,) = self.add(1, external_id=profile.external_id, **dict.fromkeys(_SAID))
+            attributes = {**known.attributes, **profile.attributes}
+            tags = tuple(dict.fromkeys((*known.tags, *profile.tags)))
+            self.contacts[known.id] = replace(known, **said, attributes=attributes, tags=tags)
 
     async def audience_count(self, workspace_id: UUID, recipients: object) -> int:
         return sum(item.status == "active" for item in self._of(workspace_id))

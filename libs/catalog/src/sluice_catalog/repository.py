@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sluice_catalog import audiences, rows
+from sluice_catalog import audiences, profiles, rows
 from sluice_catalog.audiences import AudienceRecipients
 from sluice_catalog.expiring import ExpiringCache
 from sluice_catalog.models import (
@@ -21,6 +21,7 @@ from sluice_catalog.models import (
     WorkflowVersion,
     WorkspaceSettings,
 )
+from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.identifiers import new_id
 from sluice_contracts.vocabulary import Channel, SuppressionReason
 from sluice_runtime.clock import Clock, SystemClock
@@ -108,6 +109,19 @@ class Catalog:
     async def contacts_by_id(self, workspace_id: UUID, ids: Collection[UUID]) -> list[Contact]:
         """Return those of a workspace's contacts that have these ids of ours, in no order."""
         return await self._contacts(_reads.contacts_by_id, workspace_id, list(ids))
+
+    async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
+        """Write what requests said of people into their contacts, making those that are not there yet.
+
+        The same again changes nothing, and nothing overwrites what was said or changed after it was accepted.
+        """
+        kept = []
+        for profile in given:
+            settings = await self.workspace_settings(profile.workspace_id)
+            form = profiles.kept_form(profile, settings.default_country)
+            if form is not None:
+                kept.append(form)
+        await profiles.keep(self._database, profiles.each_contact_once(kept), self._clock.now())
 
     async def audience_count(self, workspace_id: UUID, recipients: AudienceRecipients) -> int:
         """Return how many active contacts an audience has now."""

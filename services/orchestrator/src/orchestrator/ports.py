@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
+from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.messages.trigger import (
     AllRecipients,
     ListRecipients,
@@ -43,6 +44,10 @@ class Directory(Protocol):
 
     async def contacts_by_id(self, workspace_id: UUID, ids: Collection[UUID]) -> list[Contact]:
         """Return those of the workspace's contacts that have these ids of ours, in no order."""
+        ...
+
+    async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
+        """Write what requests said of people into their contacts; the same again changes nothing."""
         ...
 
     async def audience_count(self, workspace_id: UUID, recipients: Audience) -> int:

@@ -51,10 +51,10 @@ WHERE workspace_id = $1 AND external_id = ANY ($2::text[])
 -- whose revision is another than the one that was read (0: none) is left alone and not returned.
 INSERT INTO catalog.contacts AS contact
     (workspace_id, id, external_id, status, email, phone_number, country, locale, timezone, name, first_name, last_name,
-     tags, attributes, opt_outs, revision, created_at, updated_at)
+     tags, attributes, opt_outs, revision, created_at, updated_at, edited_at)
 SELECT $1, id, external_id, status, email, phone_number, country, locale, timezone, name, first_name, last_name,
        ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), attributes::jsonb, opt_outs::jsonb,
-       revision + 1, $2, $2
+       revision + 1, $2, $2, $2
 FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
             $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[])
     AS given (id, external_id, status, email, phone_number, country, locale, timezone, name, first_name, last_name,
@@ -63,7 +63,8 @@ ON CONFLICT (workspace_id, external_id) DO UPDATE
 SET status = excluded.status, email = excluded.email, phone_number = excluded.phone_number, country = excluded.country,
     locale = excluded.locale, timezone = excluded.timezone, name = excluded.name, first_name = excluded.first_name,
     last_name = excluded.last_name, tags = excluded.tags, attributes = excluded.attributes,
-    opt_outs = excluded.opt_outs, revision = excluded.revision, updated_at = excluded.updated_at
+    opt_outs = excluded.opt_outs, revision = excluded.revision, updated_at = excluded.updated_at,
+    edited_at = excluded.edited_at
 WHERE contact.revision = excluded.revision - 1
 RETURNING old.id IS NULL AS created, old.tags AS former_tags, new.id, new.workspace_id, new.external_id, new.status,
           new.email, new.phone_number, new.country, new.locale, new.timezone, new.name, new.first_name, new.last_name,

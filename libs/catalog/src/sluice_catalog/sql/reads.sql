@@ -17,7 +17,7 @@ JOIN catalog.workflows w ON w.id = v.workflow_id
 WHERE v.workflow_id = $1 AND v.version = $2
 
 -- name: workspace_settings
-SELECT id, timezone, default_country, send_window, frequency_caps, budget
+SELECT id, name, timezone, default_country, send_window, frequency_caps, budget
 FROM catalog.workspaces
 WHERE id = $1
 
@@ -83,10 +83,15 @@ WITH members AS (
 ), page AS (
     SELECT id FROM members ORDER BY id LIMIT $3
 )
-SELECT c.id, c.workspace_id, c.external_id, c.status, c.email, c.phone_number, c.country, c.locale, c.timezone, c.name,
-       c.first_name, c.last_name, c.tags, c.attributes, c.opt_outs
+SELECT c.*
 FROM page
-JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = page.id
+CROSS JOIN LATERAL (
+    SELECT id, workspace_id, external_id, status, email, phone_number, country, locale, timezone, name, first_name,
+           last_name, tags, attributes, opt_outs
+    FROM catalog.contacts
+    WHERE workspace_id = $1 AND contacts.id = page.id
+    LIMIT 1
+) AS c
 ORDER BY c.id
 
 -- name: count_of_all

@@ -68,6 +68,11 @@ class Records:
             self._parsed.popitem(last=False)
 
 
+async def taken_up(connection: Connection, trigger_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the triggers that have been recorded before."""
+    return {row["trigger_id"] for row in await connection.fetch(queries.taken_up, list(trigger_ids))}
+
+
 async def record_triggers(
     connection: Connection, triggers: Sequence[NewTrigger]
 ) -> dict[UUID, tuple[Mode, datetime | None]]:

@@ -18,6 +18,7 @@ from orchestrator.adapters.records import (
     executions_of,
     record_triggers,
     start_executions,
+    taken_up,
 )
 from orchestrator.adapters.stages import NewStage, add_stages
 from orchestrator.domain.cohort import Position, cut_pages, explicit_cohort
@@ -30,6 +31,7 @@ from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger
 from orchestrator.handlers.wake import Wake
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact, WorkflowVersion
+from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, TriggerAccepted
 from sluice_messaging.ports import EventPublisher
@@ -116,6 +118,7 @@ class Planner:
     async def take_up(self, triggers: Sequence[TriggerAccepted], origins: Mapping[UUID, Record]) -> None:
         """Record every trigger once and publish what follows from it. `origins` are the records that brought them."""
         unique = {trigger.trigger_id: trigger for trigger in triggers}
+        await self._keep_profiles(list(unique.values()))
         drafts = await self._drafts(list(unique.values()), origins)
         async with self._database.connection() as connection:
             await self._start(connection, [draft for draft in drafts if draft.starts_at_once])
@@ -155,6 +158,22 @@ class Planner:
             said += said_of(trigger, list(executions.get(trigger_id, {}).values()))
         _log.info("triggers.repeated", triggers=len(triggers), commands=len(commands))
         return said + commands
+
+    async def _keep_profiles(self, triggers: Sequence[TriggerAccepted]) -> None:
+        """Write what new triggers say of people into the catalog: their recipients may be among them."""
+        telling = [trigger for trigger in triggers if trigger.profiles]
+        if not telling:
+            return
+        async with self._database.connection() as connection:
+            known = await taken_up(connection, [trigger.trigger_id for trigger in telling])
+        await self._directory.keep_profiles(
+            [
+                GivenProfile(trigger.workspace_id, trigger.accepted_at, profile)
+                for trigger in telling
+                if trigger.trigger_id not in known
+                for profile in trigger.profiles
+            ]
+        )
 
     async def _drafts(self, triggers: Sequence[TriggerAccepted], origins: Mapping[UUID, Record]) -> list[Draft]:
         now = self._clock.now()

@@ -24,6 +24,9 @@ ON CONFLICT (trigger_id) DO UPDATE SET
 WHERE known.accepted IS NULL
 RETURNING trigger_id, mode, mode_at
 
+-- name: taken_up
+SELECT trigger_id FROM triggers WHERE trigger_id = ANY($1::uuid[]) AND accepted IS NOT NULL
+
 -- name: add_cohort_page
 INSERT INTO cohort_pages (trigger_id, page, contact_ids, labels) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
@@ -175,8 +178,12 @@ WITH given AS (
          USING (trigger_id, step_order)
     ORDER BY trigger_id, step_order FOR UPDATE OF stages
 )
-UPDATE stages SET open = stages.open - given.credits FROM given
-WHERE stages.trigger_id = given.trigger_id AND stages.step_order = given.step_order
+), returned AS (
+    UPDATE stages SET open = stages.open - given.credits FROM given
+    WHERE stages.trigger_id = given.trigger_id AND stages.step_order = given.step_order
+    RETURNING stages.lane, stages.walks, stages.open, stages.ended
+)
+SELECT DISTINCT lane, walks FROM returned WHERE open < $4 AND NOT ended
 
 -- name: due_commands
 SELECT execution_id, page, round, epoch, trigger_id, step_order, seqs, attempts, credit, sends, opened_at, due_at
