@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.api import Call, Door, Operation
 from sluice_runtime.openapi import openapi_document
 
 
@@ -117,3 +118,14 @@ def test_the_document_is_plain_json(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(document)) == document
     assert document["openapi"].startswith("3.1")
     assert document["info"] == {"title": "Sluice", "version": "1.2.3"}
+
+
+class Refusal(BaseModel):
+    message: str
+
+
+def test_a_door_shows_what_its_errors_look_like() -> None:
+    door = Door("other", lambda problem, request: problem.response(), error=Refusal)
+    document = openapi_document([replace(PUT, door=door)], title="Sluice", version="1")
+    default = document["paths"]["/baskets/{basket_id}"]["put"]["responses"]["default"]
+    assert default["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}

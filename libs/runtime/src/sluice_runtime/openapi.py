@@ -84,6 +84,8 @@ def _schemas(operations: list[Operation]) -> tuple[Schemas, dict[str, Any]]:
         for answer in operation.answers.values():
             if answer is not None:
                 used[answer, "serialization"] = None
+        if operation.door is not None and operation.door.error is not None:
+            used[operation.door.error, "serialization"] = None
     schemas, definitions = models_json_schema(list(used), ref_template=_REFERENCE)
     return schemas, definitions.get("$defs", {})
 
@@ -114,7 +116,12 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         if model is not None:
             answer["content"] = {"application/json": {"schema": schemas[model, "serialization"]}}
         responses[str(status)] = answer
-    responses.setdefault("default", {"$ref": "#/components/responses/Problem"})
+    error = None if operation.door is None else operation.door.error
+    if error is None:
+        responses.setdefault("default", {"$ref": "#/components/responses/Problem"})
+    else:
+        content = {"application/json": {"schema": schemas[error, "serialization"]}}
+        responses.setdefault("default", {"description": "What is wrong with the request.", "content": content})
     return responses
 
 
