@@ -21,8 +21,8 @@ class Door:
 
     `render` makes the answer to everything that is raised below an operation of the door (401 to 503), and to 404 and
     405 at paths that begin with one of `prefixes` where no operation is. Without `authenticate` the service's own
-    credentials count; it raises Problem as that does. `finish` may add headers to any answer of the door. `error` is the
-    model of what `render` makes, for the document; None where that is problem details all the same.
+    credentials count; it raises Problem as that does. `finish` may add headers to any answer of the door. `error` is
+    the model of what `render` makes, for the document; None where that is problem details all the same.
     """
 
     name: str
