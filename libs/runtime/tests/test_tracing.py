@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
@@ -122,3 +123,63 @@ async def test_a_handler_passes_the_callers_trace_on_though_nobody_records() -> 
         seen.clear()
         await client.get("/")
         assert seen == {}
+
+
+def test_a_span_is_recorded_as_its_parent_is_and_passes_its_trace_on_either_way(exporter: InMemorySpanExporter) -> None:
+    tracing.configure("ingest", ratio=0.0, exporter=exporter)
+    for traceparent in (SAMPLED, UNSAMPLED):
+        headers: dict[str, str] = {}
+        with tracing.span("x", context=tracing.extract({"traceparent": traceparent})) as span:
+            tracing.inject(headers)
+            assert span.is_recording() is (traceparent == SAMPLED)
+            assert tracing.is_passed_over() is (traceparent == UNSAMPLED)
+        assert headers["traceparent"].split("-")[1] == TRACE
+        assert headers["traceparent"][-2:] == traceparent[-2:]
+    tracing.shut_down()
+    (recorded,) = exporter.get_finished_spans()
+    assert recorded.name == "x"
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_trace_that_begins_here_says_to_everybody_whether_it_is_recorded(
+    exporter: InMemorySpanExporter, ratio: float
+) -> None:
+    tracing.configure("ingest", ratio=ratio, exporter=exporter)
+    headers: dict[str, str] = {}
+    with tracing.span("outer"), tracing.span("inner"):
+        tracing.inject(headers)
+    assert int(headers["traceparent"][-2:], 16) & 1 == ratio
+    tracing.shut_down()
+    assert {span.name for span in exporter.get_finished_spans()} == ({"outer", "inner"} if ratio else set())
+
+
+def test_the_configured_share_of_traces_is_recorded(exporter: InMemorySpanExporter) -> None:
+    tracing.configure("ingest", ratio=0.25, exporter=exporter)
+    for _ in range(2000):
+        with tracing.span("x"):
+            pass
+    tracing.shut_down()
+    assert 350 < len(exporter.get_finished_spans()) < 650
+
+
+def test_a_span_that_is_linked_to_a_recorded_one_is_recorded(exporter: InMemorySpanExporter) -> None:
+    tracing.configure("status", ratio=0.0, exporter=exporter)
+    for traceparent in (SAMPLED, UNSAMPLED):
+        context = trace.get_current_span(tracing.extract({"traceparent": traceparent})).get_span_context()
+        with tracing.span("batch", links=[trace.Link(context)]):
+            pass
+    tracing.shut_down()
+    (span,) = exporter.get_finished_spans()
+    assert [format(link.context.trace_id, "032x") for link in span.links] == [TRACE]
+
+
+def test_every_trace_that_is_not_recorded_is_another_one() -> None:
+    tracing.configure("ingest", ratio=0.0, exporter=InMemorySpanExporter())
+    seen = set()
+    for _ in range(100):
+        headers: dict[str, str] = {}
+        with tracing.span("x"):
+            tracing.inject(headers)
+        seen.add(headers["traceparent"])
+    assert len(seen) == 100
+    tracing.shut_down()

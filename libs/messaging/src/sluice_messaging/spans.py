@@ -28,13 +28,13 @@ _TRACE_ID: Final = slice(3, 35)
 def sending(records: Sequence[OutboundRecord]) -> Iterator[Mapping[str, str]]:
     """Span the publishing of `records`; gives the headers that carry its context to their readers."""
     headers: dict[str, str] = {}
-    if not tracing.is_recording():
+    if not tracing.is_recording() or tracing.is_passed_over():
         tracing.inject(headers)
         yield headers
         return
     topic = _common(record.topic for record in records)
     attributes = {**_attributes("send", topic), "messaging.batch.message_count": len(records)}
-    with tracing.tracer().start_as_current_span(_name("send", topic), kind=SpanKind.PRODUCER, attributes=attributes):
+    with tracing.span(_name("send", topic), kind=SpanKind.PRODUCER, attributes=attributes):
         tracing.inject(headers)
         yield headers
 
@@ -53,7 +53,7 @@ def processing(record: Record, group: str) -> Iterator[None]:
     }
     if record.key is not None:
         attributes["messaging.kafka.message.key"] = record.key.decode(errors="replace")
-    with tracing.tracer().start_as_current_span(
+    with tracing.span(
         f"process {record.topic}",
         context=tracing.extract(record.headers),
         kind=SpanKind.CONSUMER,
@@ -75,7 +75,7 @@ def processing_batch(records: Sequence[Record], group: str) -> Iterator[None]:
         return
     topic = _common(record.topic for record in records)
     attributes = {**_attributes("process", topic, group), "messaging.batch.message_count": len(records)}
-    with tracing.tracer().start_as_current_span(
+    with tracing.span(
         _name("process", topic),
         context=context,
         kind=SpanKind.CONSUMER,

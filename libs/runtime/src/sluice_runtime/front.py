@@ -80,14 +80,10 @@ def front(translate: Translate | None) -> Middleware:
 async def _traced(
     request: web.Request, route: str, answered: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    method = _known(request.method)
+    attributes = {"http.request.method": method, "http.route": route}
     incoming = tracing.extract(request.headers)
-    if not tracing.is_recording():
-        with tracing.attached(incoming):
-            return await answered()
-    attributes = {"http.request.method": _known(request.method), "http.route": route}
-    with tracing.tracer().start_as_current_span(
-        f"{_known(request.method)} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes
-    ) as span:
+    with tracing.span(f"{method} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes) as span:
         response = await answered()
         span.set_attribute("http.response.status_code", response.status)
         if response.status >= 500:

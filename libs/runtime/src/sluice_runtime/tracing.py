@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from random import Random
 from typing import Final
 
 from opentelemetry import trace
@@ -11,7 +12,14 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
@@ -49,9 +57,15 @@ class _Beginnings(Sampler):
 
 
 class _Tracing:
-    """The process's provider, None while spans are not recorded."""
+    """The process's provider, None while spans are not recorded, and what comes of it once and for all.
+
+    `tracer` decides by itself which traces to begin; `recorder` begins those that have been chosen already.
+    """
 
     provider: TracerProvider | None = None
+    tracer: trace.Tracer = trace.NoOpTracer()
+    recorder: trace.Tracer = trace.NoOpTracer()
+    ratio: float = 0.0
 
 
 def configure(service: str, *, endpoint: str = "", ratio: float = 0.01, exporter: SpanExporter | None = None) -> None:
@@ -68,13 +82,19 @@ def configure(service: str, *, endpoint: str = "", ratio: float = 0.01, exporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": service, "service.namespace": "sluice"}),
-        sampler=ParentBased(_Beginnings(ratio)),
-        shutdown_on_exit=False,
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    _Tracing.provider = provider
+    resource = Resource.create({"service.name": service, "service.namespace": "sluice"})
+    processor = BatchSpanProcessor(exporter)
+
+    def provide(root: Sampler) -> TracerProvider:
+        provider = TracerProvider(resource=resource, sampler=ParentBased(root), shutdown_on_exit=False)
+        provider.add_span_processor(processor)
+        return provider
+
+    _Tracing.provider = provide(_Beginnings(ratio))
+    # Once, because to get a tracer takes longer than to make a span.
+    _Tracing.tracer = _Tracing.provider.get_tracer("sluice")
+    _Tracing.recorder = provide(ALWAYS_ON).get_tracer("sluice")
+    _Tracing.ratio = ratio
 
 
 def is_recording() -> bool:
@@ -82,10 +102,56 @@ def is_recording() -> bool:
     return _Tracing.provider is not None
 
 
+def is_passed_over() -> bool:
+    """Whether the current trace is one that nobody records."""
+    current = trace.get_current_span().get_span_context()
+    return current.is_valid and not current.trace_flags.sampled
+
+
 def tracer() -> trace.Tracer:
     """Return the tracer that all of Sluice uses."""
-    provider = _Tracing.provider
-    return _NO_TRACER if provider is None else provider.get_tracer("sluice")
+    return _Tracing.tracer
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    context: Context | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Attributes = None,
+    links: Sequence[Link] | None = None,
+) -> Iterator[trace.Span]:
+    """Make a span inside the block the current one; its parent is that of `context`, of the current one without.
+
+    It is recorded as its parent is; one without a parent begins a trace, which is recorded by the configured share, or
+    where one of `links` is. All others only pass their trace on: the SDK takes ten times as long to record nothing.
+    """
+    parent = trace.get_current_span(context).get_span_context()
+    if _Tracing.provider is None or (parent.is_valid and not parent.trace_flags.sampled):
+        recorder = None
+    elif parent.is_valid:
+        recorder = _Tracing.tracer
+    elif any(link.context.trace_flags.sampled for link in links or ()) or _random.random() < _Tracing.ratio:
+        recorder = _Tracing.recorder
+    else:
+        recorder = None
+        context = _unrecorded()
+    if recorder is None:
+        with attached(context) if context is not None else nullcontext():
+            yield trace.INVALID_SPAN
+        return
+    with recorder.start_as_current_span(
+        name, context=context, kind=kind, attributes=attributes, links=links
+    ) as recorded:
+        yield recorded
+
+
+def _unrecorded() -> Context:
+    """Return a context whose trace nobody records, here or wherever it is passed on to."""
+    ids = _random.getrandbits(192) | _NEITHER_ID_IS_ZERO
+    context = trace.SpanContext(ids >> 64, ids & 0xFFFF_FFFF_FFFF_FFFF, is_remote=False)
+    return trace.set_span_in_context(trace.NonRecordingSpan(context), _NO_CONTEXT)
 
 
 def inject(headers: dict[str, str]) -> None:
@@ -126,9 +192,11 @@ def attached(context: Context) -> Iterator[None]:
 def shut_down() -> None:
     """Send what is still waiting and stop recording. Blocks up to the exporter's timeout of two seconds."""
     provider, _Tracing.provider = _Tracing.provider, None
+    _Tracing.tracer = _Tracing.recorder = trace.NoOpTracer()
     if provider is not None:
         provider.shutdown()
 
 
 _NO_CONTEXT: Final = Context()
-_NO_TRACER: Final = trace.NoOpTracer()
+_NEITHER_ID_IS_ZERO: Final = 1 << 64 | 1
+_random: Final = Random()
