@@ -17,6 +17,7 @@ from cel_expr_python import cel
 MAX_SOURCE_LENGTH: Final = 2000
 ALL_NAMES: Final = ("contact", "variables", "steps", "event")
 CONTACT_ONLY: Final = ("contact",)
+EVENT_AND_CONTACT: Final = ("event", "contact")
 
 
 class ConditionProblem(ValueError):  # noqa: N818 - a finding about what somebody wrote, not a failure of ours
@@ -57,7 +58,7 @@ class Condition:
             return ConditionError(str(error))
 
 
-@lru_cache(maxsize=len((ALL_NAMES, CONTACT_ONLY)))
+@lru_cache(maxsize=len((ALL_NAMES, CONTACT_ONLY, EVENT_AND_CONTACT)))
 def _environment(names: tuple[str, ...]) -> Any:
     return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
 

@@ -32,9 +32,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSettings:
-    """What holds for every message of a workspace."""
+    """What holds for every message of a workspace. `name` is the workspace's own, empty where it is not known."""
 
     workspace_id: UUID
+    name: str = ""
     timezone: str = "UTC"
     default_country: str | None = None
     send_window: SendWindow | None = None
@@ -220,7 +221,8 @@ class TriggerRule:
     """Event name + filter + data mapping → workflow. `filter` is CEL over `event` and `contact`.
 
     A contact starts the workflow through this rule once in all where `once_per_contact`, and not again before
-    `reentry_gap_minutes` have passed. `excluded_contacts` are external ids for whom it never does.
+    `reentry_gap_minutes` have passed. `excluded_contacts` are external ids for whom it never does. `workflow` is None
+    where there is no such workflow any more.
     """
 
     rule_id: UUID
@@ -229,7 +231,7 @@ class TriggerRule:
     name: str
     status: Literal["draft", "active", "inactive"]
     event: str
-    workflow_id: UUID
+    workflow: WorkflowReference | None
     filter: str | None = None
     mapping: tuple[VariableMapping, ...] = ()
     once_per_contact: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sluice_contracts.vocabulary import FailureCode, FilterCode, HoldCode
+from sluice_contracts.vocabulary import FailureCode, FilterCode, HoldCode, RuleCode
 
 FILTER_SENTENCES: Final[dict[FilterCode, str]] = {
     FilterCode.CANCELLED: "The trigger was cancelled before this message was sent",
@@ -48,4 +48,16 @@ FAILURE_SENTENCES: Final[dict[FailureCode, str]] = {
     FailureCode.RENDER_ERROR: "The template could not be rendered",
     FailureCode.UNCERTAIN: "It is not known whether the provider got the message, so it was not sent again",
     FailureCode.INTERNAL: "An error inside the worker",
+}
+
+RULE_SENTENCES: Final[dict[RuleCode, str]] = {
+    RuleCode.FILTER_FALSE: "The rule's filter does not match",
+    RuleCode.FILTER_FAILED: "The rule's filter could not be decided",
+    RuleCode.CONTACT_NOT_FOUND: "The event is about nobody who is a contact",
+    RuleCode.EXCLUDED: "The rule excludes this contact",
+    RuleCode.WORKFLOW_NOT_ACTIVE: "The rule's workflow is not active",
+    RuleCode.MAPPING_FAILED: "A variable could not be made from the event's data",
+    RuleCode.ONCE_PER_CONTACT: "The rule has started its workflow for this contact before",
+    RuleCode.TOO_SOON: "The rule has started its workflow for this contact too short a time ago",
+    RuleCode.CHAIN_TOO_LONG: "Too many events have followed from one another",
 }

@@ -170,6 +170,29 @@ class FailureCode(StrEnum):
     INTERNAL = "internal"
 
 
+class RuleCode(StrEnum):
+    """Why an event made no trigger through a rule."""
+
+    FILTER_FALSE = "filter_false"
+    FILTER_FAILED = "filter_failed"
+    CONTACT_NOT_FOUND = "contact_not_found"
+    EXCLUDED = "excluded"
+    WORKFLOW_NOT_ACTIVE = "workflow_not_active"
+    MAPPING_FAILED = "mapping_failed"
+    ONCE_PER_CONTACT = "once_per_contact"
+    TOO_SOON = "too_soon"
+    CHAIN_TOO_LONG = "chain_too_long"
+
+
+class BuiltInEvent(StrEnum):
+    """Events that Sluice notices itself."""
+
+    CONTACT_CREATED = "contact.created"
+    TAG_ADDED = "contact.tag_added"
+    SEGMENT_ENTERED = "segment.entered"
+    MESSAGE_REPLIED = "message.replied"
+
+
 class SuppressionReason(StrEnum):
     """Why an address may not be messaged on a channel."""
 

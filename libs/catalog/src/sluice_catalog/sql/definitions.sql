@@ -347,3 +347,33 @@ RETURNING id, workspace_id, key, revision, created_at, updated_at
 
 -- name: delete_novu_workflow_group
 DELETE FROM catalog.novu_workflow_groups WHERE id = $1
+
+-- name: find_trigger_rule
+SELECT id, workspace_id, key, name, status, event, workflow, workflow_id, definition, revision, created_at, updated_at
+FROM catalog.trigger_rules
+WHERE workspace_id = $1 AND (id = $2 OR key = $3)
+ORDER BY id = $2 DESC
+LIMIT 1
+
+-- name: page_trigger_rule
+SELECT id, workspace_id, key, name, status, event, workflow, workflow_id, definition, revision, created_at, updated_at
+FROM catalog.trigger_rules
+WHERE workspace_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3
+
+-- name: insert_trigger_rule
+INSERT INTO catalog.trigger_rules
+    (id, workspace_id, created_at, updated_at, key, name, status, event, workflow, workflow_id, definition)
+VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING id, workspace_id, key, name, status, event, workflow, workflow_id, definition, revision, created_at, updated_at
+
+-- name: update_trigger_rule
+UPDATE catalog.trigger_rules
+SET revision = revision + 1, updated_at = $3, key = $4, name = $5, status = $6, event = $7, workflow = $8,
+    workflow_id = $9, definition = $10
+WHERE id = $1 AND revision = $2
+RETURNING id, workspace_id, key, name, status, event, workflow, workflow_id, definition, revision, created_at, updated_at
+
+-- name: delete_trigger_rule
+DELETE FROM catalog.trigger_rules WHERE id = $1
