@@ -147,3 +147,24 @@ def test_a_trigger_knows_what_its_caller_sees() -> None:
     workflow = TriggerAccepted.model_validate(example(TriggerAccepted, "workflow-for-a-segment"))
     assert (direct.flow_type, direct.trigger_type) == (FlowType.DIRECT_CHANNEL, "email")
     assert (workflow.flow_type, workflow.trigger_type) == (FlowType.WORKFLOW, "workflow")
+
+
+@pytest.mark.parametrize(("message", "path"), EVERY_EXAMPLE)
+def test_what_is_written_is_to_the_byte_what_pydantic_writes(message: type[Message], path: Path) -> None:
+    read = message.decode(path.read_bytes())
+    assert read.encode() == read.model_dump_json().encode()
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    )
+)
+def test_whatever_a_caller_puts_into_variables_is_written_as_pydantic_writes_it(variables: dict[str, Any]) -> None:
+    read = TriggerAccepted.decode(json.dumps(next(iter(read_examples(TriggerAccepted).values()))).encode())
+    written = read.model_copy(update={"variables": variables})
+    assert json.loads(written.encode()) == json.loads(written.model_dump_json())
