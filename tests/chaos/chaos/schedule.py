@@ -73,7 +73,7 @@ def kills(seed: int, tempo: Tempo) -> Iterator[Strike]:
         strikes = [Strike(Fault.KILL, service) for service in SERVICES]
         strikes += [Strike(Fault.KILL, random.choice(SERVICES[1:5])) for _ in range(2)]
         strikes += [Strike(Fault.KILL_LEADER), Strike(Fault.KILL_POSTGRES)]
-        if turn % 2 == 1:
+        if turn % 4 == 1:
             strikes.append(Strike(Fault.KILL_ALL))
         random.shuffle(strikes)
         for strike in strikes:
