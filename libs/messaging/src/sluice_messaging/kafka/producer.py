@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.partitioner import partition_of
 from sluice_messaging.kafka.translation import bootstrap_list
 from sluice_messaging.tasks import finished
 
@@ -152,6 +153,7 @@ class ProducerSupply:
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_DEAD_LETTER_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
+            partitioner=partition_of,
         )
         try:
             await producer.start()
