@@ -130,6 +130,7 @@ def workspace_settings(row: Row) -> WorkspaceSettings:
     budget = row["budget"]
     return WorkspaceSettings(
         workspace_id=row["id"],
+        name=row["name"],
         timezone=row["timezone"],
         default_country=row["default_country"],
         send_window=_window(row["send_window"]),

@@ -4,7 +4,7 @@ FROM catalog.api_keys
 WHERE revoked_at IS NULL
 
 -- name: workspaces
-SELECT id, timezone, default_country, send_window, frequency_caps, budget
+SELECT id, name, timezone, default_country, send_window, frequency_caps, budget
 FROM catalog.workspaces
 
 -- name: templates
