@@ -43,7 +43,7 @@ from sluice_messaging.memory import MemoryBroker, MemoryMessaging
 from sluice_messaging.records import Record, outbound
 from sluice_runtime.clock import ManualClock
 from sluice_runtime.secrets import JOB_REFERENCES, SecretBox, derive_key
-from sluice_storage.database import Database
+from sluice_storage.database import Database, Plans
 from sluice_storage.migrations import migrate
 
 SECRET = bytes(range(32))
@@ -147,15 +147,13 @@ class Bench:
             PlainChannel(),
             {"scripted": lambda account: self.provider},
             messaging,
-            Databases(own, await self._open("channel_sms", force_custom_plan=True), await self._open("catalog")),
+            Databases(own, await self._open("channel_sms", plans="custom"), await self._open("catalog")),
         )
         self.workers.append(worker)
         return worker
 
-    async def _open(self, schema: str, *, force_custom_plan: bool = False) -> Database:
-        database = await Database.open(
-            self.dsn, schema, application_name="test", min_size=0, max_size=4, force_custom_plan=force_custom_plan
-        )
+    async def _open(self, schema: str, *, plans: Plans = "automatic") -> Database:
+        database = await Database.open(self.dsn, schema, application_name="test", min_size=0, max_size=4, plans=plans)
         self.opened.append(database)
         return database
 

@@ -46,7 +46,7 @@ async def test_a_connection_knows_its_schema_its_name_and_its_limits(database: D
 
 
 async def test_plans_can_be_made_for_actual_values(postgres_dsn: str) -> None:
-    opening = Database.open(postgres_dsn, "status", application_name="status", force_custom_plan=True)
+    opening = Database.open(postgres_dsn, "status", application_name="status", plans="custom")
     async with await opening as database, database.connection() as connection:
         assert await connection.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
 

@@ -474,9 +474,7 @@ async def opened_world(dsn: str, **settings: Any) -> AsyncIterator[World]:
     await migrate(dsn, "orchestrator", "orchestrator")
     key = base64.b64encode(b"k" * 32).decode()
     chosen = OrchestratorSettings.model_validate({"secret_key": key, **settings})
-    database = await Database.open(
-        dsn, "orchestrator", application_name="test", min_size=1, max_size=8, force_custom_plan=True
-    )
+    database = await Database.open(dsn, "orchestrator", application_name="test", min_size=1, max_size=8, plans="by_key")
     async with database:
         yield World(dsn, database, chosen)
 

@@ -34,7 +34,11 @@ async def test_an_audience_is_walked_within_its_credit(world: Any) -> None:
 
     await world.answer(world.commands()[3])
     await world.feed()
-    assert [command.page for command in world.commands()] == list(range(9))
+    assert [command.page for command in world.commands()] == list(range(8)), "there is no room for a whole turn yet"
+
+    await world.answer(world.commands()[5])
+    await world.feed()
+    assert [command.page for command in world.commands()] == list(range(10))
 
     await world.work()
     commands = world.commands()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import TIMERS, Wake
 from sluice_catalog.models import WorkflowStep
 from sluice_contracts.vocabulary import Channel
 
@@ -58,8 +58,8 @@ async def test_what_is_long_over_is_forgotten_and_what_is_open_is_kept(world: An
 
 async def test_a_signal_that_comes_while_a_loop_works_ends_its_next_sleep() -> None:
     wake, stop = Wake(), asyncio.Event()
-    sleeper = wake.subscribe()
-    wake.signal()
+    sleeper = wake.subscribe(TIMERS)
+    wake.signal(TIMERS)
     async with asyncio.timeout(5):
         await sleeper.sleep(3600, stop)
     sleeping = asyncio.create_task(sleeper.sleep(3600, stop))

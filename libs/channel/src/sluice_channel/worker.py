@@ -36,7 +36,7 @@ from sluice_messaging.ports import EventConsumer, Messaging, TableReader
 from sluice_runtime.clock import Clock
 from sluice_runtime.secrets import JOB_REFERENCES, PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_runtime.service import Loop, Service
-from sluice_storage.database import Database
+from sluice_storage.database import Database, Plans
 from sluice_storage.errors import is_transient
 from sluice_storage.listener import Listener
 
@@ -82,21 +82,21 @@ class Databases:
 
     @classmethod
     async def open(cls, settings: ChannelSettings, resources: AsyncExitStack, name: str, schema: str) -> Databases:
-        async def pool(schema: str, size: int, *, force_custom_plan: bool = False) -> Database:
+        async def pool(schema: str, size: int, plans: Plans = "automatic") -> Database:
             database = await Database.open(
                 settings.postgres,
                 schema,
                 application_name=name,
                 min_size=0,
                 max_size=size,
-                force_custom_plan=force_custom_plan,
+                plans=plans,
             )
             return await resources.enter_async_context(database)
 
         return cls(
             await pool(schema, settings.database_connections),
             # Joins with unnest keep a bad plan for good where they were prepared on an empty table.
-            await pool(schema, _RECEIPT_CONNECTIONS, force_custom_plan=True),
+            await pool(schema, _RECEIPT_CONNECTIONS, "custom"),
             await pool("catalog", _CATALOG_CONNECTIONS),
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -26,6 +26,20 @@ ACQUIRE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 _FIRST_WAIT_SECONDS: Final = 0.2
 _LONGEST_WAIT_SECONDS: Final = 5.0
+
+Plans = Literal["automatic", "custom", "by_key"]
+
+_PLANNING: Final[Mapping[Plans, Mapping[str, str]]] = {
+    "automatic": {},
+    "custom": {"plan_cache_mode": "force_custom_plan"},
+    # To plan such a statement costs more than to run it, and with these off there is one good plan at any size.
+    "by_key": {
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    },
+}
 
 T = TypeVar("T")
 
@@ -48,14 +62,16 @@ class Database:
         min_size: int = 1,
         max_size: int = 8,
         wait: bool = False,
-        force_custom_plan: bool = False,
+        plans: Plans = "automatic",
         command_seconds: float = COMMAND_SECONDS,
     ) -> Self:
         """Open a pool of `min_size` to `max_size` connections whose `search_path` is `schema`.
 
         With `wait` it is tried again until Postgres is there; without it, the error of the first try is raised. With
         `min_size=0` nothing is connected yet, and the first unit of work meets whatever is wrong. A statement may run
-        for `command_seconds`. `force_custom_plan` has the server plan each statement for its actual values.
+        for `command_seconds`. `plans` says how the server plans statements: "custom" anew for the values of each call;
+        "by_key" once, for a schema whose every statement finds its rows through an index. Left to itself
+        ("automatic") it keeps a plan that may have been made while the tables were empty.
         """
         milliseconds = str(int(command_seconds * 1000))
         settings = {
@@ -64,7 +80,7 @@ class Database:
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
             "jit": "off",
-            **({"plan_cache_mode": "force_custom_plan"} if force_custom_plan else {}),
+            **_PLANNING[plans],
         }
         waits = 0
         while True:

@@ -65,7 +65,7 @@ class Parts:
         planner = Planner(database, records, directory, emitter, publisher, clock, deadlines, wake)
         return cls(
             triggers=TriggerHandler(planner, RequestHandler(database, records, publisher, clock, wake)),
-            deliveries=DeliveryHandler(database, clock, wake),
+            deliveries=DeliveryHandler(database, clock, settings.pace, wake),
             stages=StageRunner(
                 database,
                 TurnMaker(records, directory, emitter, clock, deadlines, settings.pace),
@@ -77,7 +77,7 @@ class Parts:
             ),
             timers=CommandTimers(database, records, emitter, publisher, clock, deadlines, wake, settings.poll_seconds),
             housekeeping=Housekeeping(
-                database, clock, settings.credit, timedelta(days=settings.trigger_retention_days)
+                database, clock, settings.pace.fed_below, timedelta(days=settings.trigger_retention_days)
             ),
         )
 
@@ -152,7 +152,6 @@ async def _database(settings: OrchestratorSettings, resources: AsyncExitStack, s
             application_name=NAME,
             min_size=0,
             max_size=settings.database_connections,
-            # Plans made while the tables were still empty would stay bad for good.
-            force_custom_plan=schema == SCHEMA,
+            plans="by_key" if schema == SCHEMA else "automatic",
         )
     )

@@ -261,13 +261,16 @@ def allot_retry(tx: Transaction, execution_id: UUID, page: int, epoch: int) -> l
     return [{"last_round": last_round}]
 
 
-def give_credit_back(tx: Transaction, trigger_ids: Ids, orders: Numbers, given: Numbers) -> list[Row]:
+def give_credit_back(tx: Transaction, trigger_ids: Ids, orders: Numbers, given: Numbers, fed_below: int) -> list[Row]:
+    fed = set()
     for trigger_id, order, returned in sorted(zip(trigger_ids, orders, given, strict=True)):
         if tx.get("stages", (trigger_id, order)) is not None:
             row = _locked(tx, "stages", (trigger_id, order))
             if row is not None:
                 tx.change("stages", (trigger_id, order), open=row["open"] - returned)
-    return []
+                if row["open"] - returned < fed_below and not row["ended"]:
+                    fed.add((row["lane"], row["walks"]))
+    return [{"lane": lane, "walks": walks} for lane, walks in fed]
 
 
 def due_commands(tx: Transaction, now: datetime, limit: int) -> list[Row]:

@@ -18,7 +18,10 @@ class OldestWork:
     command_due_at: datetime | None
 
 
-async def oldest_work(connection: Connection, now: datetime, credit: int) -> OldestWork:
-    """Look for the oldest open work. What rests until somebody resumes it, or for want of `credit`, does not count."""
-    row = await connection.fetchrow(queries.oldest_work, now, credit)
+async def oldest_work(connection: Connection, now: datetime, fed_below: int) -> OldestWork:
+    """Look for the oldest open work.
+
+    What rests until somebody resumes it, or has `fed_below` commands under way, does not count.
+    """
+    row = await connection.fetchrow(queries.oldest_work, now, fed_below)
     return OldestWork(None, None, None) if row is None else OldestWork(**dict(row))

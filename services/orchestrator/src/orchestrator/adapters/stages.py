@@ -65,13 +65,16 @@ async def lease_stages(
     lane: Lane,
     *,
     walks: bool,
-    credit: int,
+    fed_below: int,
     limit: int,
     owner: UUID,
     until: datetime,
 ) -> list[Stage]:
-    """Lease up to `limit` due stages for one turn; `owner` is new for each lease, so that it can serve as the fence."""
-    rows = await connection.fetch(queries.lease_stages, now, lane, walks, credit, limit, owner, until)
+    """Lease up to `limit` due stages that have fewer than `fed_below` commands under way, for one turn.
+
+    `owner` is new for each lease, so that it can serve as the fence.
+    """
+    rows = await connection.fetch(queries.lease_stages, now, lane, walks, fed_below, limit, owner, until)
     return [Stage(**dict(row)) for row in rows]
 
 
@@ -106,10 +109,15 @@ async def abandon_stages(connection: Connection, owner: UUID, keys: Collection[S
     await connection.executemany(queries.abandon_stage, [(*key, owner, rest_until) for key in keys])
 
 
-async def give_credit_back(connection: Connection, credits_by_stage: Mapping[StageKey, int]) -> None:
-    """Let stages have that many more commands under way."""
+async def give_credit_back(
+    connection: Connection, credits_by_stage: Mapping[StageKey, int], fed_below: int
+) -> set[tuple[Lane, bool]]:
+    """Let stages have that many more commands under way; return (lane, walks) of those that can be fed again."""
     keys = sorted(credits_by_stage)
-    await connection.execute(queries.give_credit_back, *_keys(keys), [credits_by_stage[key] for key in keys])
+    rows = await connection.fetch(
+        queries.give_credit_back, *_keys(keys), [credits_by_stage[key] for key in keys], fed_below
+    )
+    return {(Lane(row["lane"]), row["walks"]) for row in rows}
 
 
 def _keys(keys: Sequence[StageKey]) -> tuple[list[UUID], list[int]]:

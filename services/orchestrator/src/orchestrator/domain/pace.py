@@ -15,11 +15,16 @@ class Pace:
     """
 
     credit: int = 64
-    pages: int = 4
+    pages: int = 12
     pages_together: int = 64
     stages: int = 100
     walks: int = 2
     lease: timedelta = timedelta(seconds=30)
+
+    @property
+    def fed_below(self) -> int:
+        """With fewer commands than this under way a stage has its turn: there is room for all that a turn may take."""
+        return max(1, self.credit - self.pages + 1)
 
     def pages_for(self, stages: int) -> int:
         """Return how many pages each of `stages` may take that are fed in one turn: at least one."""

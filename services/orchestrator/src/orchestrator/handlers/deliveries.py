@@ -20,9 +20,10 @@ from orchestrator.adapters.commands import (
 from orchestrator.adapters.outcomes import fold_outcomes, triggers_with_outcomes
 from orchestrator.adapters.stages import StageKey, give_credit_back
 from orchestrator.domain.answers import JobFact, Report, UnreadableReportError
+from orchestrator.domain.pace import Pace
 from orchestrator.domain.rounds import NextRound, next_rounds
 from orchestrator.domain.running import Mode
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import TIMERS, Feeding, Loop, Wake
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
@@ -36,9 +37,10 @@ _REMEMBERED: Final = 20_000
 class DeliveryHandler:
     """The same report twice changes nothing: the second time there is no open command for it to answer."""
 
-    def __init__(self, database: Database, clock: Clock, wake: Wake) -> None:
+    def __init__(self, database: Database, clock: Clock, pace: Pace, wake: Wake) -> None:
         self._database = database
         self._clock = clock
+        self._pace = pace
         self._wake = wake
         self._asks: OrderedDict[UUID, bool] = OrderedDict()
 
@@ -52,10 +54,9 @@ class DeliveryHandler:
         }
         facts = await self._facts(reports)
         if answers or facts:
-            moved = await self._database.in_transaction(lambda connection: self._take(connection, answers, facts))
+            loops = await self._database.in_transaction(lambda connection: self._take(connection, answers, facts))
             FAILPOINTS.reach("orchestrator.after_commit")
-            if moved:
-                self._wake.signal()
+            self._wake.signal(*loops)
         FAILPOINTS.reach("orchestrator.before_offset")
 
     async def _take(
@@ -63,9 +64,9 @@ class DeliveryHandler:
         connection: Connection,
         answers: Mapping[CommandKey, Report],
         facts: Mapping[tuple[UUID, int], Sequence[JobFact]],
-    ) -> bool:
-        """Write what a batch changes; return whether it made work for the loops."""
-        moved = False
+    ) -> set[Loop]:
+        """Write what a batch changes; return the loops that it made work for."""
+        loops: set[Loop] = set()
         if answers:
             held = {key: report.held for key, report in answers.items()}
             waiting = {report.trigger_id for key, report in answers.items() if held[key]}
@@ -88,11 +89,13 @@ class DeliveryHandler:
             await self._hold(connection, rounds, now)
             returned = _returned_credit(rounds)
             if returned:
-                await give_credit_back(connection, returned)
-            moved = bool(returned) or any(following for _, following in rounds)
+                fed = await give_credit_back(connection, returned, self._pace.fed_below)
+                loops.update(Feeding(lane, walks) for lane, walks in fed)
+            if any(following for _, following in rounds):
+                loops.add(TIMERS)
         if facts:
             await fold_outcomes(connection, facts)
-        return moved
+        return loops
 
     async def _hold(
         self, connection: Connection, rounds: Sequence[tuple[AnsweredCommand, Sequence[NextRound]]], now: datetime

@@ -29,10 +29,10 @@ _log = structlog.get_logger()
 class Housekeeping:
     """Runs in every copy; each does a little, and together they do not disturb each other."""
 
-    def __init__(self, database: Database, clock: Clock, credit: int, retention: timedelta) -> None:
+    def __init__(self, database: Database, clock: Clock, fed_below: int, retention: timedelta) -> None:
         self._database = database
         self._clock = clock
-        self._credit = credit
+        self._fed_below = fed_below
         self._retention = retention
 
     async def measure(self, stop: asyncio.Event) -> None:
@@ -47,7 +47,7 @@ class Housekeeping:
         """Set the gauges."""
         now = self._clock.now()
         async with self._database.connection() as connection:
-            ages = await oldest_work(connection, now, self._credit)
+            ages = await oldest_work(connection, now, self._fed_below)
         metrics.OLDEST_OPEN_SECONDS.set(_age(ages.opened_at, now))
         metrics.OPEN_TIMERS_LATE_SECONDS.set(max(_age(ages.stage_due_at, now), _age(ages.command_due_at, now)))
 

@@ -28,7 +28,7 @@ from orchestrator.domain.plan import Plan, UnplannableTriggerError, make_plan
 from orchestrator.domain.running import Command, FailedTrigger, Mode, RunningTrigger, StartedExecution, execution_of
 from orchestrator.handlers.announcing import said_of, tell_workers
 from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import Feeding, Wake
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact, WorkflowVersion
 from sluice_catalog.profiles import GivenProfile
@@ -137,8 +137,13 @@ class Planner:
             await tell_workers(self._database, self._records, self._publisher, asked_about)
         await self._publisher.publish(outgoing)
         FAILPOINTS.reach("orchestrator.after_publish")
-        if not all(draft.needs_no_stage for draft in drafts):
-            self._wake.signal()
+        self._wake.signal(
+            *{
+                Feeding(draft.accepted.lane, walks=draft.positions is None)
+                for draft in drafts
+                if not draft.needs_no_stage
+            }
+        )
 
     async def say_again(self, trigger_ids: set[UUID]) -> list[OutboundRecord]:
         """Return what is known of triggers for publishing once more, with the commands that no stage looks after."""

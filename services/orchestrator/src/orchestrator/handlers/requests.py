@@ -11,7 +11,7 @@ from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_he
 from orchestrator.adapters.records import Records, cohort_pages, executions_of
 from orchestrator.domain.running import Mode, RunningTrigger, execution_of
 from orchestrator.handlers.announcing import said_of, tell_workers
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import EVERYONE, Wake
 from sluice_contracts.identifiers import PAGE_SIZE, page_of
 from sluice_contracts.messages.trigger import RepeatRequested, RetryRequested, TriggerActionRequested
 from sluice_messaging.ports import EventPublisher
@@ -53,7 +53,7 @@ class RequestHandler:
         await tell_workers(self._database, self._records, self._publisher, [request.trigger_id])
         await self._publisher.publish(said_of(trigger, list(executions.values())))
         FAILPOINTS.reach("orchestrator.after_publish")
-        self._wake.signal()
+        self._wake.signal(*EVERYONE)
 
     async def retry(self, request: RetryRequested) -> None:
         """Let failed jobs of one page come again; the same epoch of a page comes once."""
@@ -68,7 +68,7 @@ class RequestHandler:
             epoch=request.epoch,
         )
         FAILPOINTS.reach("orchestrator.after_commit")
-        self._wake.signal()
+        self._wake.signal(*EVERYONE)
 
     async def repeat(self, request: RepeatRequested) -> None:
         """Send commands again that nobody has answered; whoever has carried one out answers from the ledger."""
@@ -82,7 +82,7 @@ class RequestHandler:
                 )
         _log.info("commands.repeat_requested", trigger_id=str(request.trigger_id), commands=commands)
         FAILPOINTS.reach("orchestrator.after_commit")
-        self._wake.signal()
+        self._wake.signal(*EVERYONE)
 
     async def _change(self, connection: Connection, request: TriggerActionRequested) -> bool:
         mode = _MODES[request.action]

@@ -32,7 +32,7 @@ from orchestrator.adapters.stages import (
 from orchestrator.domain.pace import Pace
 from orchestrator.domain.running import Stage
 from orchestrator.handlers.turns import Turn, TurnMaker
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import Feeding, Wake
 from sluice_contracts.identifiers import new_id
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.errors import TransientError
@@ -71,7 +71,7 @@ class StageRunner:
 
     async def run(self, stop: asyncio.Event, lane: Lane, *, walks: bool) -> None:
         """Feed stages of one lane until `stop` is set; those that walk an audience apart from the others."""
-        sleeper = self._wake.subscribe()
+        sleeper = self._wake.subscribe(Feeding(lane, walks))
         while not stop.is_set():
             try:
                 fed = await self.turn(lane, walks=walks)
@@ -93,7 +93,7 @@ class StageRunner:
                 now,
                 lane,
                 walks=walks,
-                credit=self._pace.credit,
+                fed_below=self._pace.fed_below,
                 limit=self._pace.walks if walks else self._pace.stages,
                 owner=owner,
                 until=now + self._pace.lease,
@@ -144,8 +144,9 @@ class StageRunner:
                 {turn.key: rest_until if turn.starved else None for turn in written if not turn.ended},
                 [*lost, *(turn.key for turn in written if turn.ended)],
             )
-        if any(turn.ended and turn.stage.walks for turn in written):
-            self._wake.signal()
+        self._wake.signal(
+            *{Feeding(turn.trigger.accepted.lane, walks=False) for turn in written if turn.ended and turn.stage.walks}
+        )
 
     async def _write(self, connection: Connection, turns: Sequence[Turn], owner: UUID) -> list[Turn]:
         """Write the checkpoints and what they promise; return those turns whose lease still held."""

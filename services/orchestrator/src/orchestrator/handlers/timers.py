@@ -13,7 +13,7 @@ from orchestrator.adapters.records import Records, executions_of
 from orchestrator.domain.deadlines import Deadlines
 from orchestrator.domain.running import Command, RunningTrigger, execution_of
 from orchestrator.handlers.emission import Emission, Emitter, as_followers
-from orchestrator.handlers.wake import Wake
+from orchestrator.handlers.wake import TIMERS, Wake
 from sluice_messaging.errors import TransientError
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord
@@ -53,7 +53,7 @@ class CommandTimers:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish due commands until `stop` is set."""
-        sleeper = self._wake.subscribe()
+        sleeper = self._wake.subscribe(TIMERS)
         while not stop.is_set():
             try:
                 published = await self.publish_due()

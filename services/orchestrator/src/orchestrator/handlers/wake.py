@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sluice_contracts.vocabulary import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """The loop that feeds the stages of one lane: those that walk an audience, or those that do not."""
+
+    lane: Lane
+    walks: bool
+
+
+TIMERS: Final = "timers"
+"""The loop that publishes commands that are due."""
+
+Loop = Feeding | Literal["timers"]
+
+EVERYONE: Final[tuple[Loop, ...]] = (TIMERS, *(Feeding(lane, walks) for lane in Lane for walks in (True, False)))
 
 
 class Wake:
-    """One signal for many loops, each of which waits on its own turn of it."""
+    """Signals for loops, each of which waits on its own turn of them."""
 
     def __init__(self) -> None:
-        self._events: list[asyncio.Event] = []
+        self._events: defaultdict[Loop, list[asyncio.Event]] = defaultdict(list)
 
-    def signal(self) -> None:
-        """Let every loop look for work now."""
-        for event in self._events:
-            event.set()
+    def signal(self, *loops: Loop) -> None:
+        """Let these loops look for work now. To look costs a statement each: name no others."""
+        for loop in loops:
+            for event in self._events[loop]:
+                event.set()
 
-    def subscribe(self) -> Sleeper:
+    def subscribe(self, loop: Loop) -> Sleeper:
         """Return a sleeper for one loop."""
         event = asyncio.Event()
-        self._events.append(event)
+        self._events[loop].append(event)
         return Sleeper(event)
 
 

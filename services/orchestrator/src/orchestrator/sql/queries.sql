@@ -172,12 +172,12 @@ ON CONFLICT (execution_id, page) DO UPDATE
 RETURNING last_round
 
 -- name: give_credit_back
+-- Whose stages can be fed again: a stage is fed once there is room for a whole turn, not once for every answer.
 WITH given AS (
     SELECT trigger_id, step_order, credits
     FROM stages JOIN unnest($1::uuid[], $2::integer[], $3::integer[]) AS wanted (trigger_id, step_order, credits)
          USING (trigger_id, step_order)
     ORDER BY trigger_id, step_order FOR UPDATE OF stages
-)
 ), returned AS (
     UPDATE stages SET open = stages.open - given.credits FROM given
     WHERE stages.trigger_id = given.trigger_id AND stages.step_order = given.step_order
