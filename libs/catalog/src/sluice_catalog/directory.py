@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sluice_catalog import rows
@@ -70,6 +70,18 @@ class Membership:
     added_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class TenantRecord:
+    """A customer of a workspace."""
+
+    id: UUID
+    key: str
+    name: str | None
+    data: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
 class Directory:
     """Reads over the catalog's database, always for one workspace."""
 
@@ -94,7 +106,12 @@ class Directory:
         """Return a page of lists whose key and name hold these texts."""
         statement = _sql.lists_up if span.ascending else _sql.lists_down
         found = await self._fetch(statement, workspace_id, _start(span), span.limit, _pattern(key), _pattern(name))
-        return [ListRecord(row["id"], row["key"], row["name"], row["created_at"], row["updated_at"]) for row in found]
+        return [_list(row) for row in found]
+
+    async def lists_from(self, workspace_id: UUID, key: str | None, offset: int, limit: int) -> list[ListRecord]:
+        """Return lists from the `offset`th newest on, perhaps only the one with this key."""
+        found = await self._fetch(_sql.lists_from, workspace_id, offset, limit, key)
+        return [_list(row) for row in found]
 
     async def count_lists(self, workspace_id: UUID, key: str | None, name: str | None) -> int:
         """Return how many there are, at most one more than `MOST_COUNTED`."""
@@ -119,6 +136,12 @@ class Directory:
         found = await self._fetch(_sql.memberships_of_contact, workspace_id, after or _FIRST, limit, contact_id, key)
         return [_membership(row) for row in found]
 
+    async def tenants_from(self, workspace_id: UUID, offset: int, limit: int) -> list[TenantRecord]:
+        """Return tenants from the `offset`th newest on."""
+        found = await self._fetch(_sql.tenants_from, workspace_id, offset, limit)
+        names = ("id", "key", "name", "data", "created_at", "updated_at")
+        return [TenantRecord(**{name: row[name] for name in names}) for row in found]
+
     async def _fetch(self, statement: str, *arguments: object) -> Sequence[Row]:
         async with self._database.connection() as connection:
             return await connection.fetch(statement, *arguments)
@@ -141,6 +164,10 @@ def _pattern(text: str | None) -> str | None:
 
 def _contact(row: Row) -> StoredContact:
     return StoredContact(rows.contact(row), row["revision"], row["created_at"], row["updated_at"])
+
+
+def _list(row: Row) -> ListRecord:
+    return ListRecord(row["id"], row["key"], row["name"], row["created_at"], row["updated_at"])
 
 
 def _membership(row: Row) -> Membership:

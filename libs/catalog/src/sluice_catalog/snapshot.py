@@ -17,8 +17,10 @@ import structlog
 
 from sluice_catalog.models import (
     ApiKey,
+    NovuWorkflow,
     ProviderAccount,
     TemplateReference,
+    Tenant,
     WorkflowReference,
     WorkspaceSettings,
 )
@@ -48,6 +50,8 @@ class _View:
     segments: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     lists: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     provider_accounts: dict[UUID, ProviderAccount] = field(default_factory=dict)
+    tenants: dict[tuple[UUID, str], Tenant] = field(default_factory=dict)
+    novu_workflows: dict[tuple[UUID, str], NovuWorkflow] = field(default_factory=dict)
     streams: dict[tuple[UUID, str], Stream] = field(default_factory=dict)
     stream_tokens: dict[bytes, StreamToken] = field(default_factory=dict)
     stream_events: dict[tuple[UUID, str], StreamEvent] = field(default_factory=dict)
@@ -105,6 +109,14 @@ class CatalogSnapshot:
     def stream_event(self, stream_id: UUID, key: str) -> StreamEvent | None:
         """Return what a stream says for an event key."""
         return self._view.stream_events.get((stream_id, key))
+
+    def tenant(self, workspace_id: UUID, key: str) -> Tenant | None:
+        """Return a customer of the workspace, by the caller's key."""
+        return self._view.tenants.get((workspace_id, key))
+
+    def novu_workflow(self, workspace_id: UUID, name: str) -> NovuWorkflow | None:
+        """Return a workflow that was defined in Novu's words, by its identifier or Novu's id."""
+        return self._view.novu_workflows.get((workspace_id, name))
 
     async def refresh(self, *tables: str) -> None:
         """Load `tables` (none named: all) before returning; names that the snapshot does not hold are passed over.

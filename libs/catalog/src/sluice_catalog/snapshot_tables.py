@@ -11,12 +11,15 @@ import structlog
 from sluice_catalog import rows
 from sluice_catalog.models import (
     ApiKey,
+    NovuWorkflow,
     ProviderAccount,
     TemplateReference,
+    Tenant,
     WorkflowReference,
     WorkspaceSettings,
 )
 from sluice_catalog.streams import Stream, StreamEvent, StreamToken
+from sluice_contracts.novu import object_id
 from sluice_contracts.vocabulary import Category
 from sluice_runtime.secrets import SealedTextError, SecretBox
 
@@ -102,6 +105,31 @@ def _stream_events(found: Rows, _: SecretBox) -> dict[tuple[UUID, str], StreamEv
     }
 
 
+def _tenants(found: Rows, _: SecretBox) -> dict[tuple[UUID, str], Tenant]:
+    return {(row["workspace_id"], row["key"]): Tenant(row["key"], row["name"], row["data"]) for row in found}
+
+
+def _novu_workflows(found: Rows, _: SecretBox) -> dict[tuple[UUID, str], NovuWorkflow]:
+    by_name: dict[tuple[UUID, str], NovuWorkflow] = {}
+    references = [(row["workspace_id"], novu_workflow(row)) for row in found]
+    for name_of in (lambda workflow: object_id(workflow.id), lambda workflow: workflow.identifier):
+        by_name.update(((workspace_id, name_of(reference)), reference) for workspace_id, reference in references)
+    return by_name
+
+
+def novu_workflow(row: rows.Row) -> NovuWorkflow:
+    """Return what decides about a trigger of a workflow that was defined in Novu's words."""
+    return NovuWorkflow(
+        id=row["id"],
+        identifier=row["key"],
+        workflow_id=row["workflow_id"],
+        active=row["active"],
+        steps=row["steps"],
+        whole_payload=row["whole_payload"],
+        payload_schema=row["payload_schema"],
+    )
+
+
 READERS: Final[dict[str, Callable[[Rows, SecretBox], dict[Any, Any]]]] = {
     "api_keys": _api_keys,
     "workspaces": _workspaces,
@@ -110,6 +138,8 @@ READERS: Final[dict[str, Callable[[Rows, SecretBox], dict[Any, Any]]]] = {
     "segments": _ids,
     "lists": _ids,
     "provider_accounts": _provider_accounts,
+    "tenants": _tenants,
+    "novu_workflows": _novu_workflows,
     "streams": _streams,
     "stream_tokens": _stream_tokens,
     "stream_events": _stream_events,

@@ -116,6 +116,22 @@ class Shelf(ABC, Generic[ContentT]):
                     return await self._settle(connection, self._stored(row), now)
         raise OutdatedRevision(current.revision)
 
+    async def put(self, workspace_id: UUID, reference: str, content: ContentT) -> tuple[Stored[ContentT], bool]:
+        """Write a definition in the place of the one that is there, if any; say whether it is new.
+
+        Raises TakenKey, InvalidDefinition, and OutdatedRevision where others go on changing it.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self.change(workspace_id, reference, None, lambda _: content), False
+            except NotThere:
+                pass
+            try:
+                return await self.create(workspace_id, content), True
+            except TakenKey as problem:
+                taken = problem
+        raise taken
+
     async def delete(self, workspace_id: UUID, reference: str, revision: int | None = None) -> None:
         """Take a definition away. What is under way with it goes on with the version that it has.
 

@@ -57,6 +57,13 @@ WHERE workspace_id = $1 AND id < $2
 ORDER BY id DESC
 LIMIT $3
 
+-- name: lists_from
+SELECT id, workspace_id, key, name, revision, created_at, updated_at
+FROM catalog.lists
+WHERE workspace_id = $1 AND ($4::text IS NULL OR key = $4)
+ORDER BY id DESC
+OFFSET $2 LIMIT $3
+
 -- name: count_lists
 SELECT count(*) FROM (
     SELECT FROM catalog.lists
@@ -89,3 +96,10 @@ JOIN catalog.contacts c ON c.workspace_id = $1 AND c.id = m.contact_id
 WHERE l.workspace_id = $1 AND m.contact_id = $4 AND m.list_id > $2 AND ($5::text IS NULL OR l.key = $5)
 ORDER BY m.list_id
 LIMIT $3
+
+-- name: tenants_from
+SELECT id, key, name, data, created_at, updated_at
+FROM catalog.tenants
+WHERE workspace_id = $1
+ORDER BY id DESC
+OFFSET $2 LIMIT $3

@@ -39,3 +39,15 @@ FROM catalog.stream_tokens
 -- name: stream_events
 SELECT stream_id, key, text, template_key
 FROM catalog.stream_events
+
+-- name: tenants
+SELECT workspace_id, key, name, data FROM catalog.tenants
+
+-- name: novu_workflows
+-- Of the document only what decides about a trigger.
+SELECT n.workspace_id, n.id, n.key, w.id AS workflow_id,
+       (n.document ->> 'active')::boolean AS active, jsonb_array_length(n.document -> 'steps') AS steps,
+       (n.document ->> 'whole_payload')::boolean AS whole_payload,
+       CASE WHEN (n.document ->> 'validatePayload')::boolean THEN n.document -> 'payloadSchema' END AS payload_schema
+FROM catalog.novu_workflows n
+LEFT JOIN catalog.workflows w ON w.id = n.workflow_id AND w.deleted_at IS NULL
