@@ -175,9 +175,13 @@ def _change_model(name: str, body: type[BaseModel]) -> type[BaseModel]:
 def _answer_model(name: str, body: type[BaseModel], facts: Mapping[str, Any]) -> type[BaseModel]:
     members = _members(body)
     fields: dict[str, Any] = {
-        field: (info.annotation if len(members) == 1 else Any, ...)
+        field: (info.annotation if len(members) == 1 else Any, ... if _in_all(field, members) else None)
         for member in members
         for field, info in member.model_fields.items()
     }
     fields |= {fact: (kind, ...) for fact, kind in facts.items()}
     return create_model(name, __base__=Record, **fields)
+
+
+def _in_all(field: str, members: list[type[BaseModel]]) -> bool:
+    return all(field in member.model_fields for member in members)

@@ -42,9 +42,25 @@ class Callbacks:
         """Return the operations for `add_operations`."""
         return [
             Operation(
-                "POST", _PATH, "receive_callback", "Take in a provider's callback", "Callbacks", self._post, None
+                "POST",
+                _PATH,
+                "receive_callback",
+                "Take in a provider's callback",
+                "Callbacks",
+                self._post,
+                None,
+                answers={200: None},
             ),
-            Operation("GET", _PATH, "register_callback", "Answer a provider's check", "Callbacks", self._get, None),
+            Operation(
+                "GET",
+                _PATH,
+                "register_callback",
+                "Answer a provider's check",
+                "Callbacks",
+                self._get,
+                None,
+                answers={200: None},
+            ),
         ]
 
     async def _get(self, call: Call) -> web.StreamResponse:

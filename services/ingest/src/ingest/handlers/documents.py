@@ -40,10 +40,13 @@ class Documents:
         """Return the operations for `add_operations`."""
         tag = "Documentation"
         return [
-            Operation("GET", "/api/openapi.json", "openapi", "The API as OpenAPI 3.1", tag, self._openapi, None),
-            Operation("GET", "/api/docs", "docs", "A page to read the API and try it", tag, self._docs, None),
-            Operation("GET", "/api/docs.js", "docs_script", "The page's script", tag, self._docs_script, None),
-        ]
+            Operation("GET", "/api/openapi.json", "openapi", "The API as OpenAPI 3.1", tag, self._openapi, None,
+                      answers={200: None, 304: None}),
+            Operation("GET", "/api/docs", "docs", "A page to read the API and try it", tag, self._docs, None,
+                      answers={200: None}),
+            Operation("GET", "/api/docs.js", "docs_script", "The page's script", tag, self._docs_script, None,
+                      answers={200: None}),
+        ]  # fmt: skip
 
     async def _openapi(self, call: Call) -> web.StreamResponse:
         headers = {"ETag": self._etag, "Cache-Control": "no-cache"}

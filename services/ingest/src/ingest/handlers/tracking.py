@@ -48,11 +48,15 @@ class Tracking:
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
         return [
-            Operation("GET", "/o/{token}.gif", "open_pixel", "Note that a message was opened", _TAG, self._open, None),
-            Operation("GET", "/c/{token}", "follow_link", "Note a click and lead on", _TAG, self._click, None),
-            Operation("GET", "/u/{token}", "ask_to_unsubscribe", "Ask before unsubscribing", _TAG, self._ask, None),
-            Operation("POST", "/u/{token}", "unsubscribe", "Unsubscribe at once", _TAG, self._unsubscribe, None),
-        ]
+            Operation("GET", "/o/{token}.gif", "open_pixel", "Note that a message was opened", _TAG, self._open, None,
+                      answers={200: None}),
+            Operation("GET", "/c/{token}", "follow_link", "Note a click and lead on", _TAG, self._click, None,
+                      answers={302: None}),
+            Operation("GET", "/u/{token}", "ask_to_unsubscribe", "Ask before unsubscribing", _TAG, self._ask, None,
+                      answers={200: None}),
+            Operation("POST", "/u/{token}", "unsubscribe", "Unsubscribe at once", _TAG, self._unsubscribe, None,
+                      answers={200: None}),
+        ]  # fmt: skip
 
     async def _open(self, call: Call) -> web.StreamResponse:
         """Whatever the token is, a mail program gets its image: a broken one in a message helps nobody."""
