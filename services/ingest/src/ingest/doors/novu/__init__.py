@@ -1,0 +1,1 @@
+"""The door for callers who speak Novu: what they write and send."""
