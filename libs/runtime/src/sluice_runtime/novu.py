@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict
 
 from sluice_contracts.base import format_instant
 from sluice_runtime.doors import Door
@@ -117,4 +118,15 @@ def _by_field(problem: Problem) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-NOVU: Final = Door("novu", rendered, PREFIXES)
+class ErrorDto(BaseModel):
+    """What every error of Novu's has; what there is besides depends on the status."""
+
+    model_config = ConfigDict(extra="allow")
+
+    statusCode: int  # noqa: N815 - the wire's own name
+    timestamp: str
+    path: str
+    message: Any
+
+
+NOVU: Final = Door("novu", rendered, PREFIXES, error=ErrorDto)
