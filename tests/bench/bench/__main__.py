@@ -91,7 +91,6 @@ def _measure(measurement: Measurement, sizes: Sizes) -> list[Figure]:
         collector = processes.spawn(
             [sys.executable, "-m", "bench.bare", "traces", "--port", str(port)],
             log=Path(folder) / "traces.log",
-            environment={"PYTHONPATH": str(Path(__file__).parents[1])},
         )
         try:
             with running(Path(folder), sizes, measurement.copies, environment) as rig:

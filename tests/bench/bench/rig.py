@@ -88,7 +88,7 @@ class Rig:
         port = processes.free_port()
         command = [sys.executable, "-m", "bench.bare", *arguments, "--port", str(port)]
         log = self.folder / f"{arguments[0]}.log"
-        process = processes.spawn(command, log=log, environment={"PYTHONPATH": str(Path(__file__).parents[1])})
+        process = processes.spawn(command, log=log)
         try:
             processes.wait_until(lambda: processes.is_listening(port), process, arguments[0], log, 15)
             yield port
