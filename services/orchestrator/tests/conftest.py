@@ -16,7 +16,15 @@ import pytest
 
 from orchestrator.app import Parts
 from orchestrator.settings import OrchestratorSettings
-from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
+from sluice_catalog.events import ContactChange, EventKey, SegmentFilter
+from sluice_catalog.models import (
+    Contact,
+    TemplateReference,
+    TemplateVersion,
+    TriggerRule,
+    WorkflowVersion,
+    WorkspaceSettings,
+)
 from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.base import Message
 from sluice_contracts.messages.command import JobsCommanded
@@ -58,6 +66,10 @@ class Catalogue:
         self.workflows: dict[tuple[UUID, int], WorkflowVersion] = {}
         self.largest_read = 0
         self.kept_profiles: list[GivenProfile] = []
+        self.rules: list[TriggerRule] = []
+        self.waits: set[EventKey] = set()
+        self.changes: list[ContactChange] = []
+        self.segment_filters: list[SegmentFilter] = []
 
     def add(self, count: int, **values: Any) -> list[Contact]:
         """Add contacts c0, c1, …; a value may be a function of the number."""
@@ -161,6 +173,29 @@ class Catalogue:
             attributes = {**known.attributes, **profile.attributes}
             tags = tuple(dict.fromkeys((*known.tags, *profile.tags)))
             self.contacts[known.id] = replace(known, **said, attributes=attributes, tags=tags)
+
+    async def rules_for(self, keys: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
+        return {
+            key: [rule for rule in self.rules if (rule.workspace_id, rule.event) == key and rule.status == "active"]
+            for key in keys
+        }
+
+    async def listened_for(self, keys: Collection[EventKey]) -> set[EventKey]:
+        rules = {(rule.workspace_id, rule.event) for rule in self.rules if rule.status == "active"}
+        return (rules | self.waits) & set(keys)
+
+    async def waited_for(self, keys: Collection[EventKey]) -> set[EventKey]:
+        return self.waits & set(keys)
+
+    @asynccontextmanager
+    async def contact_changes(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def segments(self, workspaces: Collection[UUID]) -> list[SegmentFilter]:
+        return self.segment_filters
+
+    async def done(self) -> None:
+        self.changes.clear()
 
     async def audience_count(self, workspace_id: UUID, recipients: object) -> int:
         return sum(item.status == "active" for item in self._of(workspace_id))

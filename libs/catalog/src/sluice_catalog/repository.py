@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sluice_catalog import audiences, profiles, rows
+from sluice_catalog import audiences, events, profiles, rows
 from sluice_catalog.audiences import AudienceRecipients
+from sluice_catalog.events import Changes, EventKey
 from sluice_catalog.expiring import ExpiringCache
 from sluice_catalog.models import (
     Contact,
@@ -18,6 +20,7 @@ from sluice_catalog.models import (
     Suppression,
     TemplateReference,
     TemplateVersion,
+    TriggerRule,
     WorkflowVersion,
     WorkspaceSettings,
 )
@@ -122,6 +125,22 @@ class Catalog:
             if form is not None:
                 kept.append(form)
         await profiles.keep(self._database, profiles.each_contact_once(kept), self._clock.now())
+
+    async def rules_for(self, keys: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
+        """Return the active rules of events, each (workspace, name), oldest first, as they are at this moment."""
+        return await events.rules_for(self._database, keys)
+
+    async def listened_for(self, keys: Collection[EventKey]) -> set[EventKey]:
+        """Return those events, each (workspace, name), that a rule answers or a workflow waits for."""
+        return await events.listened_for(self._database, keys)
+
+    async def waited_for(self, keys: Collection[EventKey]) -> set[EventKey]:
+        """Return those events, each (workspace, name), that a step of a workflow waits for."""
+        return await events.waited_for(self._database, keys)
+
+    def contact_changes(self) -> AbstractAsyncContextManager[Changes]:
+        """Take the oldest changes of contacts that somebody listens for in hand; see `events.contact_changes`."""
+        return events.contact_changes(self._database)
 
     async def audience_count(self, workspace_id: UUID, recipients: AudienceRecipients) -> int:
         """Return how many active contacts an audience has now."""

@@ -135,6 +135,14 @@ ACCEPTED_TRIGGERS = _counter(
     "The input of the system; compare with what comes out.",
     ("lane",),
 )
+HANDLED_EVENTS = _counter(
+    "sluice_handled_events_total",
+    "Events evaluated: `triggered` started a workflow, `refused` were answered by rules of which none did, "
+    "`unmatched` by no rule at all.",
+    "Many unmatched: a caller sends events that nobody uses, or writes their name otherwise than the rules do. Many "
+    "refused: `GET /api/v1/events?outcome=refused` says why.",
+    ("outcome",),
+)
 QUEUE_SECONDS = _histogram(
     "sluice_queue_seconds",
     "Time from accepting a request to handing its messages to a provider, without time they had to wait on purpose.",

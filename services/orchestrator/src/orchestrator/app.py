@@ -11,7 +11,9 @@ from typing import Final
 from orchestrator.adapters.records import Records
 from orchestrator.handlers.deliveries import DeliveryHandler
 from orchestrator.handlers.emission import Emitter
+from orchestrator.handlers.events import EventHandler
 from orchestrator.handlers.housekeeping import Housekeeping
+from orchestrator.handlers.noticing import ContactWatch, ReplyWatch
 from orchestrator.handlers.planning import Planner
 from orchestrator.handlers.requests import RequestHandler
 from orchestrator.handlers.stages import StageRunner
@@ -22,7 +24,7 @@ from orchestrator.handlers.wake import Wake
 from orchestrator.ports import Directory
 from orchestrator.settings import OrchestratorSettings
 from sluice_catalog.repository import Catalog
-from sluice_contracts.topics import DELIVERIES, triggers
+from sluice_contracts.topics import DELIVERIES, EVENTS, triggers
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import EventConsumer, EventPublisher, Messaging
@@ -43,7 +45,9 @@ class Parts:
     """The orchestrator without its consumers: what tests drive by hand and `build` drives from topics."""
 
     triggers: TriggerHandler
-    deliveries: DeliveryHandler
+    deliveries: ReplyWatch
+    events: EventHandler
+    contacts: ContactWatch
     stages: StageRunner
     timers: CommandTimers
     housekeeping: Housekeeping
@@ -65,7 +69,11 @@ class Parts:
         planner = Planner(database, records, directory, emitter, publisher, clock, deadlines, wake)
         return cls(
             triggers=TriggerHandler(planner, RequestHandler(database, records, publisher, clock, wake)),
-            deliveries=DeliveryHandler(database, clock, settings.pace, wake),
+            deliveries=ReplyWatch(
+                DeliveryHandler(database, clock, settings.pace, wake), database, records, directory, publisher, clock
+            ),
+            events=EventHandler(database, directory, publisher, clock),
+            contacts=ContactWatch(directory, publisher, clock, settings.poll_seconds),
             stages=StageRunner(
                 database,
                 TurnMaker(records, directory, emitter, clock, deadlines, settings.pace),
@@ -100,6 +108,14 @@ class Parts:
                 max_wait=_BULK_WAIT_SECONDS,
                 is_transient=is_transient,
             ),
+            "events": messaging.batch_consumer(
+                [EVENTS],
+                f"{NAME}.events",
+                self.events,
+                max_records=settings.events_batch,
+                max_wait=_PRIORITY_WAIT_SECONDS,
+                is_transient=is_transient,
+            ),
             "deliveries": messaging.batch_consumer(
                 [DELIVERIES],
                 f"{NAME}.deliveries",
@@ -114,6 +130,7 @@ class Parts:
         """Return the loops that look for due work."""
         loops: dict[str, Loop] = {
             "timers": self.timers.run,
+            "contact-changes": self.contacts.run,
             "measure": self.housekeeping.measure,
             "forget": self.housekeeping.forget,
         }

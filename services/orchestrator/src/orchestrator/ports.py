@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
-from sluice_catalog.models import Contact, TemplateReference, TemplateVersion, WorkflowVersion, WorkspaceSettings
+from sluice_catalog.events import Changes, EventKey
+from sluice_catalog.models import (
+    Contact,
+    TemplateReference,
+    TemplateVersion,
+    TriggerRule,
+    WorkflowVersion,
+    WorkspaceSettings,
+)
 from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.messages.trigger import (
     AllRecipients,
@@ -48,6 +57,22 @@ class Directory(Protocol):
 
     async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
         """Write what requests said of people into their contacts; the same again changes nothing."""
+        ...
+
+    async def rules_for(self, keys: Collection[EventKey]) -> Mapping[EventKey, Sequence[TriggerRule]]:
+        """Return the active rules of events, each (workspace, name), as they are at this moment."""
+        ...
+
+    async def listened_for(self, keys: Collection[EventKey]) -> Collection[EventKey]:
+        """Return those events, each (workspace, name), that a rule answers or a workflow waits for."""
+        ...
+
+    async def waited_for(self, keys: Collection[EventKey]) -> Collection[EventKey]:
+        """Return those events, each (workspace, name), that a step of a workflow waits for."""
+        ...
+
+    def contact_changes(self) -> AbstractAsyncContextManager[Changes]:
+        """Take the oldest changes of contacts that somebody listens for in hand."""
         ...
 
     async def audience_count(self, workspace_id: UUID, recipients: Audience) -> int:

@@ -31,6 +31,7 @@ class OrchestratorSettings(ServiceSettings):
     trigger_retention_days: int = Field(default=30, ge=8)
     priority_batch: int = Field(default=200, ge=1)
     bulk_batch: int = Field(default=100, ge=1)
+    events_batch: int = Field(default=200, ge=1)
     deliveries_batch: int = Field(default=200, ge=1)
     database_connections: int = Field(default=12, ge=2)
 

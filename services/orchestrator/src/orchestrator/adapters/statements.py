@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sluice_storage import statements
 
-queries = statements.load("orchestrator")
+queries: Final = statements.load("orchestrator")
+event_queries: Final = statements.load("orchestrator", "events.sql")
