@@ -13,12 +13,14 @@ class StatusSettings(GuardSettings):
     """What status-api can be told beside what every guarded service is told.
 
     `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
-    deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once.
+    deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once. What
+    became of an event is shown for `event_retention_days`.
     """
 
     receipt_deadline_hours: float = Field(default=72.0, gt=0)
     folders: int = Field(default=2, ge=1, le=6)
     batch_records: int = Field(default=200, ge=1, le=1000)
+    event_retention_days: float = Field(default=30.0, gt=0)
 
     @property
     def receipt_deadline(self) -> timedelta:

@@ -9,6 +9,7 @@ from ingest.definitions.audiences import list_operations, segment_operations
 from ingest.definitions.contacts import contact_operations
 from ingest.definitions.providers import provider_operations
 from ingest.definitions.templates import template_group_operations, template_operations
+from ingest.definitions.trigger_rules import trigger_rule_operations
 from ingest.definitions.workflows import workflow_operations
 from ingest.definitions.workspace import suppression_operations, workspace_operations
 from sluice_catalog.definitions.contacts import Contacts
@@ -18,6 +19,7 @@ from sluice_catalog.definitions.segments import Segments
 from sluice_catalog.definitions.suppressions import Suppressions
 from sluice_catalog.definitions.template_groups import TemplateGroups
 from sluice_catalog.definitions.templates import Templates
+from sluice_catalog.definitions.trigger_rules import TriggerRules
 from sluice_catalog.definitions.workflows import Workflows
 from sluice_catalog.definitions.workspace import Workspaces
 from sluice_catalog.repository import Catalog
@@ -40,6 +42,7 @@ def operations(database: Database, snapshot: CatalogSnapshot, secret_box: Secret
         *template_operations(Templates(database, clock), catalog, snapshot),
         *template_group_operations(TemplateGroups(database, clock), snapshot),
         *workflow_operations(Workflows(database, clock), snapshot),
+        *trigger_rule_operations(TriggerRules(database, clock), snapshot),
         *provider_operations(ProviderAccounts(database, clock, secret_box), snapshot),
         *suppression_operations(Suppressions(database, clock), snapshot),
         *workspace_operations(Workspaces(database, clock), snapshot),

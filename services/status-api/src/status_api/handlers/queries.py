@@ -25,12 +25,9 @@ class Page(BaseModel):
     cursor: str | None = Field(default=None, max_length=1024)
 
 
-class TriggersQuery(Page):
-    """Which triggers: by derived status, by shape, by channel, accepted from `from` up to but not at `to`."""
+class TimeRange(Page):
+    """What was accepted from `from` up to but not at `to`."""
 
-    status: Status | None = None
-    flow_type: FlowType | None = None
-    channel: Channel | None = None
     since: AwareDatetime | None = Field(default=None, alias="from")
     until: AwareDatetime | None = Field(default=None, alias="to")
 
@@ -40,6 +37,14 @@ class TriggersQuery(Page):
         if value is not None and value.year not in _YEARS:
             raise ValueError("must be a time between 1970 and 9998")
         return value
+
+
+class TriggersQuery(TimeRange):
+    """Which triggers: by derived status, by shape, by channel, accepted from `from` up to but not at `to`."""
+
+    status: Status | None = None
+    flow_type: FlowType | None = None
+    channel: Channel | None = None
 
 
 class JobsQuery(Page):
