@@ -20,6 +20,8 @@ from sluice_catalog.templating import (
 from sluice_catalog.templating.compiled import CompiledTemplate
 from sluice_catalog.templating.engine import environment
 from sluice_catalog.templating.filters import ALLOWED
+from sluice_catalog.templating.problems import MAX_OUTPUT_BYTES
+from sluice_catalog.templating.variables import render_values
 
 WELL_UNDER_A_SECOND = 0.6
 
@@ -210,3 +212,40 @@ def test_any_text_either_parses_or_is_a_syntax_problem(source: str) -> None:
     except TemplateSyntaxProblem:
         return
     outcome(template, {"a": 1, "b": "x"})
+
+
+PATHS = ["first_name", "contact.first_name", "contact_email", "contact.attributes.plan", "contact_attributes.plan",
+         "contact", "contact.attributes", "first_name.x", "x", "x.y", "nowhere"]  # fmt: skip
+scalars = st.none() | st.text(max_size=5) | st.integers() | st.booleans() | st.just({"y": "<b>"}) | st.just(["a", 1])
+
+
+@given(
+    pieces=st.lists(st.sampled_from([f"{{{{ {path} }}}}" for path in PATHS]) | st.just(" & "), max_size=4),
+    people=st.lists(st.tuples(scalars, scalars, scalars), min_size=1, max_size=3),
+    variables=st.dictionaries(st.sampled_from(["x", "first_name", "contact", "contact_email"]), scalars, max_size=2),
+    escape_html=st.booleans(),
+)
+def test_many_contacts_get_what_each_would_get_alone(
+    pieces: list[str], people: list[tuple[Any, ...]], variables: dict[str, Any], escape_html: bool
+) -> None:
+    template = parse("".join(pieces), escape_html=escape_html)
+    columns = list(zip(*people, strict=True))
+    fields = dict(zip(("first_name", "email", "attributes.plan"), columns, strict=True))
+    texts = template.render_columns(fields, variables)
+    for place, text in enumerate(texts or ()):
+        row = {path: column[place] for path, column in fields.items()}
+        try:
+            alone = template.render(render_values(row, variables))
+        except MissingVariable:
+            alone = None
+        assert text == alone
+
+
+def test_what_is_too_long_for_one_is_not_rendered_for_many() -> None:
+    columns = {"first_name": ["Ada", "a" * (MAX_OUTPUT_BYTES + 1), None]}
+    texts = parse("Hi {{ first_name }}{{ x }}", escape_html=False).render_columns(columns, {"x": "!"})
+    assert texts == ["Hi Ada!", None, None]
+
+
+def test_what_needs_the_engine_is_not_rendered_for_many() -> None:
+    assert parse("{{ first_name | upcase }}", escape_html=False).render_columns({"first_name": ["Ada"]}, {}) is None

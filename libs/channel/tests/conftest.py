@@ -208,7 +208,7 @@ class Bench:
     async def carry_out(self, command: JobsCommanded, worker: Worker | None = None) -> list[JobReport]:
         """Carry out a command as a worker would, short of reporting it."""
         worker = worker or await self.worker()
-        return await CommandRun(worker.tools, JobsCommanded.decode(command.encode())).carry_out()
+        return list(await CommandRun(worker.tools, JobsCommanded.decode(command.encode())).carry_out())
 
     async def die_while(self, command: JobsCommanded, worker: Worker | None = None) -> None:
         """Carry out a command until the worker dies in the middle of it."""

@@ -123,9 +123,14 @@ def test_the_plan_says_what_the_gates_say(
     )
     suppressions = {} if suppression is None else {ADDRESS: suppression}
     page = PageFacts(
-        given_command, account() if configured else None, suppressions, PageRenderer(given_command, inline=Hello())
+        given_command,
+        account() if configured else None,
+        {ADDRESS},
+        suppressions,
+        PageRenderer(given_command, inline=Hello()),
     )
-    (job,) = Planner(Kind(), b"key").plan(page, [0], stop, NOW)
+    wave = Planner(Kind(), b"key").plan(page, range(1), stop, NOW)
+    (report,), (message,) = wave.reports, wave.messages
     facts = JobFacts(
         category=category,
         address=address,
@@ -142,16 +147,16 @@ def test_the_plan_says_what_the_gates_say(
     )
     match gates.decide(facts, NOW):
         case Verdict(code, detail):
-            assert (job.report.code, job.report.detail) == (code, detail)
-            assert job.report.state is (JobState.CANCELLED if code is FilterCode.CANCELLED else JobState.FILTERED)
+            assert (report.code, report.detail) == (code, detail)
+            assert report.state is (JobState.CANCELLED if code is FilterCode.CANCELLED else JobState.FILTERED)
         case Hold():
-            assert job.report.state is JobState.HELD
+            assert report.state is JobState.HELD
         case None:
-            assert job.report.state is JobState.SENDING
-            assert job.message is not None
-            assert job.message.address == ADDRESS
-            assert (job.report.segments, job.report.cost_micros) == (2, 2 * 8300)
-    assert (job.message is None) is (job.report.state is not JobState.SENDING)
+            assert report.state is JobState.SENDING
+            assert message is not None
+            assert message.address == ADDRESS
+            assert (report.segments, report.cost_micros) == (2, 2 * 8300)
+    assert (message is None) is (report.state is not JobState.SENDING)
 
 
 def test_a_message_about_nobody_in_particular_is_rendered_once() -> None:
@@ -165,10 +170,10 @@ def test_a_message_about_nobody_in_particular_is_rendered_once() -> None:
     columns = command().jobs.model_dump()
     many = CommandedJobs(**{name: value * 3 for name, value in columns.items() if name != "fields"})
     same = command(jobs=many)
-    page = PageFacts(same, account(), {}, PageRenderer(same, inline=Counting()))
-    Planner(Kind(), b"key").plan(page, [0, 1, 2], None, NOW)
+    page = PageFacts(same, account(), {ADDRESS}, {}, PageRenderer(same, inline=Counting()))
+    Planner(Kind(), b"key").plan(page, range(3), None, NOW)
     assert len(rendered) == 1
     personal = command(jobs=many.model_copy(update={"fields": {"name": ["A", "B", "C"]}}))
-    page = PageFacts(personal, account(), {}, PageRenderer(personal, inline=Counting()))
-    Planner(Kind(), b"key").plan(page, [0, 1, 2], None, NOW)
+    page = PageFacts(personal, account(), {ADDRESS}, {}, PageRenderer(personal, inline=Counting()))
+    Planner(Kind(), b"key").plan(page, range(3), None, NOW)
     assert [values["name"] for values in rendered[1:]] == ["A", "B", "C"]  # type: ignore[index]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_channel.ledger import apply_proofs
-from sluice_channel.reports import JobReport, pack, pack_columns, unpack, unpack_columns
+from sluice_channel.reports import JobReport, Reports, pack, pack_columns, unpack, unpack_columns
 from sluice_contracts.vocabulary import JobState, MessageState
 
 texts = st.none() | st.text(max_size=20)
@@ -30,13 +29,14 @@ reports = st.builds(
 
 @given(st.lists(reports, min_size=1, max_size=50))
 def test_what_is_packed_comes_out_the_same(given_reports: list[JobReport]) -> None:
-    assert unpack(pack(given_reports)) == given_reports
+    assert list(unpack(pack(Reports.of(given_reports)))) == given_reports
 
 
 @given(reports, st.integers(1, 50))
 def test_what_is_the_same_in_every_row_is_written_once(report: JobReport, times: int) -> None:
-    assert len(pack([report] * times)) <= len(pack([report])) + 2
-    assert unpack(pack([report] * times)) == [report] * times
+    packed = pack(Reports.of([report] * times))
+    assert len(packed) <= len(pack(Reports.of([report]))) + 2
+    assert list(unpack(packed)) == [report] * times
 
 
 def test_columns_of_nothing_are_left_out() -> None:
@@ -47,7 +47,9 @@ def test_columns_of_nothing_are_left_out() -> None:
 @given(st.lists(reports, min_size=1, max_size=10, unique_by=lambda report: report.seq), st.data())
 def test_a_proof_makes_a_job_sent_and_touches_no_other(given_reports: list[JobReport], data: st.DataObject) -> None:
     proven = set(data.draw(st.lists(st.sampled_from([report.seq for report in given_reports]))))
-    for before, after in zip(given_reports, apply_proofs(given_reports, proven), strict=True):
+    proved = Reports.of(given_reports)
+    proved.prove(proven)
+    for before, after in zip(given_reports, proved, strict=True):
         if before.seq in proven:
             assert after.state is JobState.SENT
             assert after.until is None or before.state is JobState.SENT

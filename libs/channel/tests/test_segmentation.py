@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_channel.segmentation import BASIC, EXTENSION, GSM7, UCS2, segment
+from sluice_channel.segmentation import BASIC, EXTENSION, GSM7, UCS2, measure, segment
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_every_unit_is_in_some_part_and_no_part_is_too_long(text: str) -> None:
     assert all(units >= part - 1 for units in cut.units[:-1]), (
         "a part may give up at most one unit to keep a pair whole"
     )
+
+
+@given(st.text(st.sampled_from([*sorted(BASIC), "€", "Ж", "😀"]), max_size=200) | st.text(max_size=200))
+def test_the_short_way_measures_what_the_long_way_does(text: str) -> None:
+    assert measure(text) == (segment(text).encoding, segment(text).segments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,7 +14,7 @@ from sluice_channel import emission
 from sluice_channel.command_run import CommandRun
 from sluice_channel.commands import CommandHandler
 from sluice_channel.ledger import CommandKey, Lease, Ledger, Recorded, WaveFacts
-from sluice_channel.reports import JobReport
+from sluice_channel.reports import Reports
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.vocabulary import JobState
 from sluice_messaging.records import Partition, Record
@@ -57,14 +56,14 @@ class _ForgetfulLedger(Ledger):
         self.put_off: list[Callable[[], Awaitable[Any]]] = []
 
     async def record(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int], now: datetime
+        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int], now: datetime
     ) -> Recorded:
         self.put_off.append(lambda: super(_ForgetfulLedger, self).record(key, number, reports, doubtful, now))
         return Recorded(frozenset())
 
     async def record_and_claim(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int],
-        following: Sequence[JobReport], following_number: int, facts: WaveFacts, now: datetime,
+        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int],
+        following: Reports, following_number: int, facts: WaveFacts, now: datetime,
     ) -> Recorded:  # fmt: skip
         await self.record(key, number, reports, doubtful, now)
         return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))
@@ -106,25 +105,25 @@ class _BoldLedger(Ledger):
         self._facts: dict[int, WaveFacts] = {}
 
     async def claim(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], facts: WaveFacts, now: datetime,
+        self, key: CommandKey, number: int, reports: Reports, facts: WaveFacts, now: datetime,
         connection: Any = None,
     ) -> Lease | None:  # fmt: skip
-        if not any(report.state is JobState.SENDING for report in reports):
+        if JobState.SENDING not in reports.state:
             return await super().claim(key, number, reports, facts, now, connection)
         self._facts[number] = facts
         return Lease(number, self._steady() + self._lease_seconds, self._steady)
 
     async def record(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int], now: datetime
+        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int], now: datetime
     ) -> Recorded:
         if number in self._facts:
-            settled = [replace(one) for one in reports]
+            settled = Reports.joined([reports])
             await super().claim(key, number, settled, self._facts[number], now)
         return Recorded(frozenset())
 
     async def record_and_claim(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int],
-        following: Sequence[JobReport], following_number: int, facts: WaveFacts, now: datetime,
+        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int],
+        following: Reports, following_number: int, facts: WaveFacts, now: datetime,
     ) -> Recorded:  # fmt: skip
         await self.record(key, number, reports, doubtful, now)
         return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -16,8 +16,7 @@ from sluice_contracts.vocabulary import Channel, Engagement, MessageState, Suppr
 from sluice_messaging.errors import PoisonError
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A receipt, and who brought it: the account and its workspace for a callback, nobody for our own signed links."""
 
     receipt: Receipt
@@ -33,7 +32,7 @@ class Arrival:
 
     def pack(self) -> bytes:
         """Return it as JSON."""
-        return orjson.dumps(self)
+        return orjson.dumps({**self._asdict(), "receipt": self.receipt._asdict()})
 
 
 def unpack(packed: bytes) -> Arrival:
@@ -41,8 +40,7 @@ def unpack(packed: bytes) -> Arrival:
     fields = orjson.loads(packed)
     receipt = Receipt(**fields["receipt"])
     return Arrival(
-        replace(
-            receipt,
+        receipt._replace(
             message=None if receipt.message is None else MessageState(receipt.message),
             engagement=None if receipt.engagement is None else Engagement(receipt.engagement),
             suppress=None if receipt.suppress is None else SuppressionReason(receipt.suppress),

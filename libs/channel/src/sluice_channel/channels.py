@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sluice_channel.provider import RenderedMessage
 from sluice_contracts.messages.content import Sender
 from sluice_contracts.vocabulary import Category, Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What a rendered message still needs to know of its one recipient and of the request."""
 
     reference: str
@@ -27,6 +25,20 @@ class CompiledContent(Protocol):
         """Return the message for these values, before anything is added for its one recipient.
 
         Raises `templating.TemplateProblem`.
+        """
+        ...
+
+
+@runtime_checkable
+class ColumnarContent(CompiledContent, Protocol):
+    """A content that can be rendered for many at once."""
+
+    def render_columns(
+        self, fields: Mapping[str, Sequence[Any]], variables: Mapping[str, Any]
+    ) -> Sequence[RenderedMessage | None] | None:
+        """Return the message of each contact, whose values by path are the rows of `fields`.
+
+        None for one that has to be rendered by itself; None altogether where all have to be.
         """
         ...
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import structlog
 
 from sluice_channel import emission
 from sluice_channel.command_run import CommandRun
-from sluice_channel.reports import JobReport
+from sluice_channel.reports import Reports
 from sluice_channel.tools import Tools
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.vocabulary import Channel, JobState
@@ -41,17 +40,18 @@ class CommandHandler:
         reports = await CommandRun(self._tools, command).carry_out()
         await self._publisher.publish([emission.answer_to(command, reports, self._tools.clock.now())])
         FAILPOINTS.reach("channel.after_emit")
-        self._count(reports)
+        states = Counter(reports.state)
+        self._count(states, reports)
         _log.info(
             "command.carried_out",
             execution_id=str(command.execution_id), page=command.page, round=command.round,
-            **Counter(str(report.state) for report in reports),
+            **{str(state): count for state, count in states.items()},
         )  # fmt: skip
         FAILPOINTS.reach("channel.before_commit")
 
-    def _count(self, reports: Sequence[JobReport]) -> None:
-        for state, count in Counter(report.state for report in reports).items():
+    def _count(self, states: Counter[JobState], reports: Reports) -> None:
+        for state, count in states.items():
             if state.is_final:
                 metrics.FINISHED_JOBS.labels(self._channel, state).inc(count)
-        for code, count in Counter(r.code for r in reports if r.state is JobState.FILTERED).items():
+        for code, count in Counter(reports.code[index] for index in reports.indexes(JobState.FILTERED)).items():
             metrics.FILTERED_JOBS.labels(self._channel, code).inc(count)

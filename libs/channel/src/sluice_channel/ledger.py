@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sluice_channel.reports import JobReport, pack, unpack, unpack_columns
+from sluice_channel.reports import Reports, pack, unpack, unpack_columns
 from sluice_contracts.identifiers import page_of
 from sluice_contracts.references import JobReference
-from sluice_contracts.vocabulary import Category, JobState, MessageState
+from sluice_contracts.vocabulary import Category, JobState
 from sluice_storage import statements
 from sluice_storage.database import Connection, Database
 
@@ -42,7 +42,7 @@ class KnownWave:
     number: int
     is_recorded: bool
     is_expired: bool
-    reports: list[JobReport]
+    reports: Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Ledger:
         self,
         key: CommandKey,
         number: int,
-        reports: Sequence[JobReport],
+        reports: Reports,
         facts: WaveFacts,
         now: datetime,
         connection: Connection | None = None,
@@ -148,7 +148,7 @@ class Ledger:
         return lease if claimed else None
 
     async def record(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], doubtful: Sequence[int], now: datetime
+        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int], now: datetime
     ) -> Recorded:
         """Write down what came of a wave that this owner has claimed."""
         async with self._database.connection() as connection:
@@ -163,9 +163,9 @@ class Ledger:
         self,
         key: CommandKey,
         number: int,
-        reports: Sequence[JobReport],
+        reports: Reports,
         doubtful: Sequence[int],
-        following: Sequence[JobReport],
+        following: Reports,
         following_number: int,
         facts: WaveFacts,
         now: datetime,
@@ -180,7 +180,7 @@ class Ledger:
             return Recorded(None)
         return Recorded(frozenset(row["proven"]), lease if row["claimed"] else None)
 
-    async def take_over(self, key: CommandKey, number: int) -> tuple[Lease, list[JobReport]] | None:
+    async def take_over(self, key: CommandKey, number: int) -> tuple[Lease, Reports] | None:
         """Become the owner of a wave whose lease has run out; None where it has not, or the wave is recorded."""
         until = self._steady() + self._lease_seconds
         async with self._database.connection() as connection:
@@ -189,7 +189,7 @@ class Ledger:
             return None
         return Lease(number, until, self._steady), _read(row["reports"], row["proven"])
 
-    async def revise(self, key: CommandKey, lease: Lease, reports: Sequence[JobReport]) -> frozenset[int] | None:
+    async def revise(self, key: CommandKey, lease: Lease, reports: Reports) -> frozenset[int] | None:
         """Write down what is about to be done with a wave taken over; return what is proven by now (None: lost)."""
         until = self._steady() + self._lease_seconds
         async with self._database.connection() as connection:
@@ -215,12 +215,12 @@ class Ledger:
             await connection.execute(_sql.prove_own, *_key(key), number, sorted(seqs))
 
     def _claim_arguments(
-        self, key: CommandKey, number: int, reports: Sequence[JobReport], facts: WaveFacts, now: datetime
+        self, key: CommandKey, number: int, reports: Reports, facts: WaveFacts, now: datetime
     ) -> tuple[tuple[Any, ...], Lease]:
         lease = Lease(number, self._steady() + self._lease_seconds, self._steady)
-        hands_over = any(report.state is JobState.SENDING for report in reports)
+        hands_over = JobState.SENDING in reports.state
         arguments = (
-            *_key(key), number, self.owner, self._lease_seconds, reports[0].seq, reports[-1].seq, facts.workspace_id,
+            *_key(key), number, self.owner, self._lease_seconds, reports.seq[0], reports.seq[-1], facts.workspace_id,
             facts.trigger_id, facts.account_id, facts.category, facts.epoch, facts.people, pack(reports),
             not hands_over, now,
         )  # fmt: skip
@@ -268,19 +268,14 @@ class LedgerReader:
             return int((await connection.execute(_sql.purge_waves, before, limit)).split()[-1])
 
 
-def apply_proofs(reports: Sequence[JobReport], proven: Collection[int]) -> list[JobReport]:
+def apply_proofs(reports: Reports, proven: Collection[int]) -> Reports:
     """Return `reports` with those that a receipt has proven to be handed over as sent."""
-    return [
-        replace(report, state=JobState.SENT, code=None, detail=None, until=None, message=MessageState.ACCEPTED)
-        if report.seq in proven and report.state is not JobState.SENT
-        else report
-        for report in reports
-    ]
+    reports.prove(proven)
+    return reports
 
 
-def _read(packed: bytes, proven: Collection[int]) -> list[JobReport]:
-    reports = unpack(packed)
-    return apply_proofs(reports, proven) if proven else reports
+def _read(packed: bytes, proven: Collection[int]) -> Reports:
+    return apply_proofs(unpack(packed), proven)
 
 
 def _key(key: CommandKey) -> tuple[UUID, int, int]:

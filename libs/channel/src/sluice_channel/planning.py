@@ -1,10 +1,15 @@
-"""What is to be done with each job of a wave: sent as which message, filtered, held or failed, and at what cost."""
+"""What is to be done with each job of a wave: sent as which message, filtered, held or failed, and at what cost.
+
+Nearly all jobs pass every gate. Those of which that is plain are rendered and made ready together, column by column;
+only the others are asked about one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import repeat
 
 from sluice_channel.accounts import ActiveAccount
 from sluice_channel.channels import ChannelKind, Envelope
@@ -13,70 +18,29 @@ from sluice_channel.domain import gates, windows
 from sluice_channel.domain.gates import Hold, JobFacts, Verdict
 from sluice_channel.domain.windows import WindowStanding
 from sluice_channel.provider import OutboundMessage, RenderedMessage
-from sluice_channel.rendering import PageRenderer, RenderFault
-from sluice_channel.reports import JobReport, to_milliseconds
+from sluice_channel.rendering import PageRenderer, Rendered, RenderFault
+from sluice_channel.reports import Reports, to_milliseconds
+from sluice_channel.wave import Wave
 from sluice_contracts.identifiers import JobId
 from sluice_contracts.messages.command import JobsCommanded
-from sluice_contracts.references import JobReference, sign_reference
-from sluice_contracts.sentences import HOLD_SENTENCES
-from sluice_contracts.vocabulary import FailureCode, FilterCode, HoldCode, JobState, MessageState, SuppressionReason
-
-
-@dataclass(slots=True)
-class PlannedJob:
-    """One job of a wave: its place in the command, its report so far, and the message if it is to be handed over."""
-
-    place: int
-    report: JobReport
-    message: OutboundMessage | None = None
-    gate: FilterCode | None = None
-
-    @property
-    def is_sendable(self) -> bool:
-        """Whether it is to be handed over."""
-        return self.report.state is JobState.SENDING
-
-    def filter(self, failed: Verdict) -> None:
-        """Do not send it, for the reason that `failed` gives."""
-        cancelled = failed.code is FilterCode.CANCELLED
-        self.report.state = JobState.CANCELLED if cancelled else JobState.FILTERED
-        self.report.code = failed.code
-        self.report.detail = failed.detail
-        self.gate = failed.code
-        self._withdraw()
-
-    def hold(self, code: HoldCode, until: datetime | None) -> None:
-        """Do not send it now; it comes back at `until`, or when somebody resumes the trigger."""
-        self.report.state = JobState.HELD
-        self.report.code = code
-        self.report.detail = HOLD_SENTENCES[code]
-        self.report.until = None if until is None else to_milliseconds(until)
-        self._withdraw()
-
-    def fail(self, code: FailureCode, detail: str) -> None:
-        """Give it up."""
-        self.report.state = JobState.FAILED
-        self.report.code = code
-        self.report.detail = detail
-        self.report.until = None
-        self._withdraw()
-
-    def _withdraw(self) -> None:
-        self.report.segments = None
-        self.report.cost_micros = None
-        self.report.provider = None
-        self.message = None
+from sluice_contracts.references import JobReference, sign_reference, sign_references
+from sluice_contracts.vocabulary import FailureCode, HoldCode, JobState, MessageState, SuppressionReason
 
 
 @dataclass(frozen=True, slots=True)
 class PageFacts:
-    """What was found out once for all jobs of a command."""
+    """What was found out once for all jobs of a command.
+
+    `addresses` are those of its addresses that have the channel's form, `proven` the positions that are known to have
+    been sent in an earlier round.
+    """
 
     command: JobsCommanded
     account: ActiveAccount | None
+    addresses: Set[str]
     suppressions: Mapping[str, SuppressionReason]
     renderer: PageRenderer
-    proven: frozenset[int] = frozenset()
+    proven: Set[int] = frozenset()
 
 
 class Planner:
@@ -90,131 +54,161 @@ class Planner:
         """Return the signed reference of a job."""
         return sign_reference(job, self._reference_key)
 
-    def plan(self, page: PageFacts, places: Sequence[int], stop: Stop | None, now: datetime) -> list[PlannedJob]:
+    def plan(self, page: PageFacts, places: range, stop: Stop | None, now: datetime) -> Wave:
         """Return what to do with the jobs at `places`; `stop` is how their trigger is stopped, None where it runs."""
-        wave = _WavePlan(self, self._kind, page, stop, now)
-        return [wave.job(place) for place in places]
+        planning = _WavePlanning(self._kind, self._reference_key, page, places, stop, now)
+        planning.plan()
+        return planning.wave
 
 
-class _WavePlan:
-    """What the jobs of one wave have in common, worked out once."""
+class _WavePlanning:
+    """The planning of one wave, and what its jobs have in common."""
 
-    def __init__(self, planner: Planner, kind: ChannelKind, page: PageFacts, stop: Stop | None, now: datetime) -> None:
-        command = page.command
-        self._planner = planner
+    def __init__(
+        self, kind: ChannelKind, reference_key: bytes, page: PageFacts, places: range, stop: Stop | None, now: datetime
+    ) -> None:
+        jobs = page.command.jobs
+        here = slice(places.start, places.stop)
+        reports = Reports.about_to_be_sent(jobs.seq[here], jobs.attempts[here], to_milliseconds(now))
+        self.wave = Wave(places, reports, [None] * len(places), stop)
         self._kind = kind
+        self._reference_key = reference_key
         self._page = page
-        self._stop = stop
+        self._here = here
         self._now = now
-        self._at = to_milliseconds(now)
-        self._standing = _standings(command, now)
-        self._job_id_prefix = str(JobId(command.execution_id, 0)).removesuffix("0")
-        self._trigger_id = str(command.trigger_id)
-        self._nothing_in_the_way = (
-            stop is None
-            and page.account is not None
-            and not command.dry_run
-            and (command.expires_at is None or now < command.expires_at)
-        )
+        self._standings = _standings(page.command, jobs.timezone[here], now)
 
-    def job(self, place: int) -> PlannedJob:
-        """Return what to do with the job at `place`."""
-        page, jobs = self._page, self._page.command.jobs
-        seq = jobs.seq[place]
-        job = PlannedJob(place, JobReport(seq, JobState.SENDING, self._at, jobs.attempts[place]))
-        if seq in page.proven:
-            job.report.state = JobState.SENT
-            job.report.message = MessageState.ACCEPTED
-            return job
-        facts = None if self._passes_every_gate(place) else self._facts(place)
-        early = None if facts is None else gates.before_content(facts)
-        if early is not None:
-            job.filter(early)
-            return job
-        if self._stop == "paused":
-            job.hold(HoldCode.PAUSED, None)
-            return job
-        rendered = page.renderer.render(place)
-        if isinstance(rendered, RenderFault):
-            job.fail(FailureCode.RENDER_ERROR, rendered.detail)
-        elif isinstance(rendered, Verdict):
-            self._decide(job, replace(facts or self._facts(place), content=rendered))
-        elif facts is None or not self._decide(job, facts):
-            self._prepare(job, rendered)
-        return job
+    def plan(self) -> None:
+        """Decide about every job, and make ready those that pass."""
+        clear = self._clear()
+        ready: dict[int, RenderedMessage] = {}
+        for index, rendered in zip(clear, self._render(clear), strict=True):
+            self._judge(index, rendered, None, ready)
+        if len(clear) < len(self.wave.places):
+            for index in sorted(set(range(len(self.wave.places))).difference(clear)):
+                self._ask(index, ready)
+        if ready:
+            self._prepare(list(ready), list(ready.values()))
 
-    def _passes_every_gate(self, place: int) -> bool:
-        """Whether it is plain that no gate stops the job, save what rendering may find: true of nearly all."""
-        page, jobs = self._page, self._page.command.jobs
-        address = jobs.address[place]
-        if not self._nothing_in_the_way or jobs.verdict[place] is not None or jobs.opt_outs[place] or not address:
-            return False
-        standing = self._standing(jobs.timezone[place])
-        return (
-            (standing is None or standing.is_open)
+    def _clear(self) -> Sequence[int]:
+        """Return the jobs of which it is plain that no gate stops them, save what rendering may find."""
+        page, command, jobs, here = self._page, self._page.command, self._page.command.jobs, self._here
+        if self.wave.stop is not None or page.account is None or command.dry_run or page.proven:
+            return ()
+        if command.expires_at is not None and self._now >= command.expires_at:
+            return ()
+        closed = {zone for zone, standing in self._standings.items() if not standing.is_open}
+        return [
+            index
+            for index, (address, verdict, opt_outs, zone) in enumerate(
+                zip(jobs.address[here], jobs.verdict[here], jobs.opt_outs[here], jobs.timezone[here], strict=True)
+            )
+            if verdict is None
+            and not opt_outs
+            and address in page.addresses
             and address not in page.suppressions
-            and self._kind.is_address(address)
-        )
+            and zone not in closed
+        ]
 
-    def _facts(self, place: int) -> JobFacts:
-        page, command, jobs = self._page, self._page.command, self._page.command.jobs
+    def _ask(self, index: int, ready: dict[int, RenderedMessage]) -> None:
+        """Ask the gates about one job: those up to the preferences before it is rendered, and then the others."""
+        wave = self.wave
+        if wave.reports.seq[index] in self._page.proven:
+            wave.reports.state[index] = JobState.SENT
+            wave.reports.message[index] = MessageState.ACCEPTED
+            return
+        facts = self._facts(index)
+        early = gates.before_content(facts)
+        if early is not None:
+            wave.filter(index, early)
+        elif wave.stop == "paused":
+            wave.hold(index, HoldCode.PAUSED, None)
+        else:
+            (rendered,) = self._render([index])
+            self._judge(index, rendered, facts, ready)
+
+    def _judge(self, index: int, rendered: Rendered, facts: JobFacts | None, ready: dict[int, RenderedMessage]) -> None:
+        """Decide about a job by what rendering it found; `facts` None: there is nothing else in its way."""
+        if isinstance(rendered, RenderFault):
+            self.wave.fail(index, FailureCode.RENDER_ERROR, rendered.detail)
+        elif isinstance(rendered, Verdict):
+            self._stop(index, replace(facts or self._facts(index), content=rendered))
+        elif facts is None or not self._stop(index, facts):
+            ready[index] = rendered
+
+    def _stop(self, index: int, facts: JobFacts) -> bool:
+        """Filter or hold the job if a gate says so; return whether one did."""
+        decided = gates.decide(facts, self._now)
+        if isinstance(decided, Verdict):
+            self.wave.filter(index, decided)
+        elif isinstance(decided, Hold):
+            self.wave.hold(index, HoldCode.OUTSIDE_WINDOW, decided.until)
+        return decided is not None
+
+    def _facts(self, index: int) -> JobFacts:
+        page, command, jobs, place = self._page, self._page.command, self._page.command.jobs, self.wave.places[index]
         address, known = jobs.address[place], jobs.verdict[place]
         return JobFacts(
             category=command.category,
             address=address,
-            address_is_valid=address is None or self._kind.is_address(address),
-            cancelled=self._stop == "cancelled",
+            address_is_valid=address is None or address in page.addresses,
+            cancelled=self.wave.stop == "cancelled",
             known=None if known is None else gates.verdict(known, jobs.verdict_detail[place]),
             suppression=page.suppressions.get(address) if address is not None else None,
             opt_outs=jobs.opt_outs[place],
-            window=self._standing(jobs.timezone[place]),
+            window=self._standings.get(jobs.timezone[place]),
             drops_outside_window=command.window is not None and command.window.outside == "drop",
             expires_at=command.expires_at,
             provider_configured=page.account is not None,
             dry_run=command.dry_run,
         )
 
-    def _decide(self, job: PlannedJob, facts: JobFacts) -> bool:
-        """Filter or hold the job if a gate says so; return whether one did."""
-        decided = gates.decide(facts, self._now)
-        if isinstance(decided, Verdict):
-            job.filter(decided)
-        elif isinstance(decided, Hold):
-            job.hold(HoldCode.OUTSIDE_WINDOW, decided.until)
-        return decided is not None
+    def _render(self, indexes: Sequence[int]) -> list[Rendered]:
+        first = self.wave.places.start
+        return self._page.renderer.render([first + index for index in indexes])
 
-    def _prepare(self, job: PlannedJob, rendered: RenderedMessage) -> None:
-        command, jobs, account = self._page.command, self._page.command.jobs, self._page.account
-        if account is None:
+    def _prepare(self, indexes: Sequence[int], rendered: Sequence[RenderedMessage]) -> None:
+        """Make messages of what was rendered for the jobs at `indexes`, and estimate their costs."""
+        page, command, jobs, reports = self._page, self._page.command, self._page.command.jobs, self.wave.reports
+        if page.account is None:
             raise ValueError("a job without a provider account cannot pass the gates")
-        report, place = job.report, job.place
-        reference = self._planner.reference(JobReference(command.execution_id, report.seq, command.round))
-        content = self._kind.address_to(rendered, Envelope(reference, command.category, command.sender))
-        segments = self._kind.segments(content)
-        report.provider = account.account.provider
-        report.segments = segments
-        report.cost_micros = account.prices.price(jobs.country[place], command.category) * (segments or 1)
-        job.message = OutboundMessage(
-            reference=reference,
-            job_id=f"{self._job_id_prefix}{report.seq}",
-            trigger_id=self._trigger_id,
-            address=jobs.address[place] or "",
-            content=content,
-            sender=command.sender.sender,
-            attempt=jobs.attempts[place] + 1,
+        places = [self.wave.places[index] for index in indexes]
+        seqs = [jobs.seq[place] for place in places]
+        references = sign_references(command.execution_id, command.round, seqs, self._reference_key)
+        category, sender = command.category, command.sender
+        contents = [
+            self._kind.address_to(message, Envelope(reference, category, sender))
+            for message, reference in zip(rendered, references, strict=True)
+        ]
+        job_id = str(JobId(command.execution_id, 0)).removesuffix("0") + "%d"
+        messages = map(
+            OutboundMessage,
+            references,
+            map(job_id.__mod__, seqs),
+            repeat(str(command.trigger_id)),
+            [jobs.address[place] or "" for place in places],
+            contents,
+            repeat(sender.sender),
+            [jobs.attempts[place] + 1 for place in places],
         )
+        provider = page.account.account.provider
+        prices = _prices(page.account, command, {jobs.country[place] for place in places})
+        for index, place, message in zip(indexes, places, messages, strict=True):
+            segments = self._kind.segments(message.content)
+            reports.provider[index] = provider
+            reports.segments[index] = segments
+            reports.cost_micros[index] = prices[jobs.country[place]] * (segments or 1)
+            self.wave.messages[index] = message
 
 
-def _standings(command: JobsCommanded, now: datetime) -> Callable[[str | None], WindowStanding | None]:
-    """Return how the command's window stands in each time zone; None where no window applies."""
-    window = command.window
-    if window is None or command.category.is_essential:
-        return lambda _: None
-    known: dict[str | None, WindowStanding] = {}
+def _prices(account: ActiveAccount, command: JobsCommanded, countries: Collection[str | None]) -> dict[str | None, int]:
+    return {country: account.prices.price(country, command.category) for country in countries}
 
-    def standing(zone_name: str | None) -> WindowStanding:
-        if zone_name not in known:
-            known[zone_name] = windows.standing(window, zone_name, now)
-        return known[zone_name]
 
-    return standing
+def _standings(
+    command: JobsCommanded, zones: Sequence[str | None], now: datetime
+) -> Mapping[str | None, WindowStanding]:
+    """Return how the command's window stands in each time zone; nothing where no window applies."""
+    if command.window is None or command.category.is_essential:
+        return {}
+    return {zone: windows.standing(command.window, zone, now) for zone in set(zones)}

@@ -1,17 +1,19 @@
-"""The one protocol that every provider speaks, on every channel, the sandbox included."""
+"""The one protocol that every provider speaks, on every channel, the sandbox included.
+
+What there is one of for every message is a tuple with names: the cheapest thing that cannot be changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from sluice_catalog.models import ProviderAccount
 from sluice_contracts.vocabulary import Channel, Engagement, JobState, MessageState, SuppressionReason
 
 
-@dataclass(frozen=True, slots=True)
-class SmsMessage:
+class SmsMessage(NamedTuple):
     """A rendered text with the way it will travel: `encoding` "GSM-7" or "UCS-2", in `segments` parts."""
 
     text: str
@@ -46,8 +48,7 @@ class WhatsAppMessage:
 RenderedMessage = SmsMessage | EmailMessage | WhatsAppMessage
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundMessage:
+class OutboundMessage(NamedTuple):
     """One hand-over. `reference` is signed and comes back on every receipt; `job_id` is the job's public id."""
 
     reference: str
@@ -59,8 +60,7 @@ class OutboundMessage:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The provider took responsibility. `state` may say more (a provider without receipts delivers at once).
 
     `answers_from` is the address that the recipient's replies will come from, where it is not the one written to.
@@ -143,8 +143,7 @@ class CallbackRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What one callback says about one message, in our words.
 
     It names its job by `reference`, or, where the provider cannot carry one, by the `address` of whoever wrote back.
@@ -174,7 +173,7 @@ class Provider(Protocol):
     limits: Limits
 
     async def send(self, messages: Sequence[OutboundMessage]) -> Sequence[Outcome]:
-        """Hand over at most `limits.batch` messages; return one outcome each, in order.
+        """Hand over at most `limits.batch` messages of one trigger; return one outcome each, in order.
 
         Never raises for anything that a provider or a network does: that is an outcome. What was written and not
         answered is `Ambiguous`; what was certainly never written is `Retry`.

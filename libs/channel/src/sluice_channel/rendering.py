@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, repeat
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sluice_catalog.models import TemplateVersion
 from sluice_catalog.repository import Catalog
 from sluice_catalog.templating import MissingVariable, TemplateProblem, render_values
 from sluice_catalog.variants import VariantProblem, choose, country_of
-from sluice_channel.channels import ChannelKind, CompiledContent
+from sluice_channel.channels import ChannelKind, ColumnarContent, CompiledContent
 from sluice_channel.domain.gates import Verdict, verdict
 from sluice_channel.provider import RenderedMessage
 from sluice_contracts.messages.command import JobsCommanded
@@ -104,18 +105,32 @@ class PageRenderer:
         self._variants: dict[tuple[str | None, str | None], CompiledContent | RenderFault | Verdict] = {}
         self._same_for_all: dict[int, Rendered] = {}
 
-    def render(self, place: int) -> Rendered:
-        """Return the message of the job at `place` in the command, or why there is none."""
-        compiled = self._content(place)
-        if isinstance(compiled, Verdict | RenderFault):
-            return compiled
-        fields = self._command.jobs.fields
-        if fields:
-            return _render(compiled, {path: column[place] for path, column in fields.items()}, self._command.variables)
-        known = self._same_for_all.get(id(compiled))
-        if known is None:
-            known = self._same_for_all[id(compiled)] = _render(compiled, {}, self._command.variables)
-        return known
+    def render(self, places: Sequence[int]) -> list[Rendered]:
+        """Return the messages of the jobs at `places` in the command, in order, or why there is none."""
+        found: list[Rendered] = []
+        for compiled, same in groupby(map(self._content, places)):
+            group = places[len(found) : len(found) + sum(1 for _ in same)]
+            if isinstance(compiled, Verdict | RenderFault):
+                found += [compiled] * len(group)
+            else:
+                found += self._messages(compiled, group)
+        return found
+
+    def _messages(self, compiled: CompiledContent, places: Sequence[int]) -> Sequence[Rendered]:
+        variables = self._command.variables
+        fields = {path: [column[place] for place in places] for path, column in self._command.jobs.fields.items()}
+        if not fields:
+            known = self._same_for_all.get(id(compiled))
+            if known is None:
+                known = self._same_for_all[id(compiled)] = _render(compiled, {}, variables)
+            return [known] * len(places)
+        together = compiled.render_columns(fields, variables) if isinstance(compiled, ColumnarContent) else None
+        return [
+            _render(compiled, {path: column[index] for path, column in fields.items()}, variables)
+            if message is None
+            else message
+            for index, message in enumerate(repeat(None, len(places)) if together is None else together)
+        ]
 
     def _content(self, place: int) -> CompiledContent | RenderFault | Verdict:
         if self._missing is not None:

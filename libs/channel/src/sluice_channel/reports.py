@@ -1,21 +1,20 @@
-"""One job's report inside a worker, and the compact columns in which the ledger keeps fifty of them."""
+"""What is known of jobs inside a worker: columns, as they travel and as the ledger keeps fifty of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
 from sluice_channel.domain.outcomes import Settlement
+from sluice_channel.provider import Accepted
 from sluice_contracts.vocabulary import JobState, MessageState
 
 
-@dataclass(slots=True)
-class JobReport:
+class JobReport(NamedTuple):
     """What is known of a job after a command: the columns of `ReportedJobs` that the command does not hold itself.
 
     `at` and `until` are Unix milliseconds. In a claim, `state` is `sending` for what is about to be handed over.
@@ -34,24 +33,106 @@ class JobReport:
     segments: int | None = None
     cost_micros: int | None = None
 
-    def apply(self, settlement: Settlement, at: int) -> None:
-        """Take over what came of the hand-over at `at`. What is not sent costs nothing."""
-        self.state = settlement.state
-        self.at = at
-        self.attempt = settlement.attempts
-        self.code = settlement.code
-        self.detail = settlement.detail
-        self.until = None if settlement.until is None else to_milliseconds(settlement.until)
-        self.message = settlement.message
-        self.provider_id = settlement.provider_id
+
+_COLUMNS: Final = JobReport._fields
+
+
+@dataclass(slots=True)
+class Reports:
+    """The reports on some jobs as columns, one entry a job; iterated, it gives them one by one."""
+
+    seq: list[int]
+    state: list[JobState]
+    at: list[int]
+    attempt: list[int]
+    code: list[str | None]
+    detail: list[str | None]
+    until: list[int | None]
+    message: list[MessageState | None]
+    provider: list[str | None]
+    provider_id: list[str | None]
+    segments: list[int | None]
+    cost_micros: list[int | None]
+
+    @classmethod
+    def about_to_be_sent(cls, seqs: list[int], attempts: list[int], at: int) -> Self:
+        """Return reports on jobs of which nothing is known but that they are to be handed over."""
+        length = len(seqs)
+
+        def nothing() -> list[Any]:
+            return [None] * length
+
+        return cls(
+            seqs, [JobState.SENDING] * length, [at] * length, attempts, nothing(), nothing(), nothing(), nothing(),
+            nothing(), nothing(), nothing(), nothing(),
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, reports: Iterable[JobReport]) -> Self:
+        """Return single reports as columns."""
+        return cls(*(list(column) for column in zip(*reports, strict=True)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Reports]) -> Self:
+        """Return all reports of `parts`, in order."""
+        return cls(*([entry for part in parts for entry in getattr(part, name)] for name in _COLUMNS))
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def __getitem__(self, index: int) -> JobReport:
+        return JobReport(*(column[index] for column in self.columns()))
+
+    def __setitem__(self, index: int, report: JobReport) -> None:
+        for column, value in zip(self.columns(), report, strict=True):
+            column[index] = value
+
+    def __iter__(self) -> Iterator[JobReport]:
+        return map(JobReport._make, zip(*self.columns(), strict=True))
+
+    def columns(self) -> list[list[Any]]:
+        """Return every column, in the order of a report's fields."""
+        return [getattr(self, name) for name in _COLUMNS]
+
+    def indexes(self, state: JobState) -> list[int]:
+        """Return where the jobs stand that are in `state`."""
+        return [index for index, known in enumerate(self.state) if known is state]
+
+    def prove(self, proven: Collection[int]) -> None:
+        """Take over that receipts have proven these positions to be handed over, whatever was thought of them."""
+        if not proven:
+            return
+        for index, seq in enumerate(self.seq):
+            if seq in proven and self.state[index] is not JobState.SENT:
+                self.state[index] = JobState.SENT
+                self.message[index] = MessageState.ACCEPTED
+                self.code[index] = self.detail[index] = self.until[index] = None
+
+    def accept(self, indexes: Iterable[int], outcomes: Iterable[Accepted], at: int) -> None:
+        """Take over that the provider took these jobs at `at`: what `settle` would do with each settlement, at once."""
+        for index, outcome in zip(indexes, outcomes, strict=True):
+            self.state[index] = JobState.SENT
+            self.at[index] = at
+            self.attempt[index] += 1
+            self.message[index] = outcome.state
+            self.provider_id[index] = outcome.provider_id
+            if outcome.segments is not None:
+                self.segments[index] = outcome.segments
+
+    def settle(self, index: int, settlement: Settlement, at: int) -> None:
+        """Take over what came of a hand-over at `at`. What is not sent costs nothing."""
+        self.state[index] = settlement.state
+        self.at[index] = at
+        self.attempt[index] = settlement.attempts
+        self.code[index] = settlement.code
+        self.detail[index] = settlement.detail
+        self.until[index] = None if settlement.until is None else to_milliseconds(settlement.until)
+        self.message[index] = settlement.message
+        self.provider_id[index] = settlement.provider_id
         if settlement.segments is not None:
-            self.segments = settlement.segments
+            self.segments[index] = settlement.segments
         if settlement.state is not JobState.SENT:
-            self.cost_micros = None
-
-
-_COLUMNS: Final = tuple(field.name for field in fields(JobReport))
-_row: Final = attrgetter(*_COLUMNS)
+            self.cost_micros[index] = None
 
 
 def to_milliseconds(moment: datetime) -> int:
@@ -59,10 +140,10 @@ def to_milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def pack(reports: Sequence[JobReport]) -> bytes:
+def pack(reports: Reports) -> bytes:
     """Return `reports` as JSON columns; one that is the same in every row is written once, one of None never."""
     columns: dict[str, Any] = {}
-    for name, values in zip(_COLUMNS, zip(*map(_row, reports), strict=True), strict=True):
+    for name, values in zip(_COLUMNS, reports.columns(), strict=True):
         first = values[0]
         if values.count(first) < len(values):
             columns[name] = values
@@ -71,7 +152,7 @@ def pack(reports: Sequence[JobReport]) -> bytes:
     return orjson.dumps([len(reports), columns])
 
 
-def unpack(packed: bytes) -> list[JobReport]:
+def unpack(packed: bytes) -> Reports:
     """Read back what `pack` wrote."""
     length, columns = orjson.loads(packed)
     spread = {
@@ -80,12 +161,12 @@ def unpack(packed: bytes) -> list[JobReport]:
     }
     spread["state"] = [JobState(value) for value in spread["state"]]
     spread["message"] = [None if value is None else MessageState(value) for value in spread["message"]]
-    return [JobReport(*row) for row in zip(*(spread[name] for name in _COLUMNS), strict=True)]
+    return Reports(**spread)
 
 
 def pack_columns(**columns: Sequence[Any]) -> bytes:
     """Return named columns as JSON, those of nothing but None left out."""
-    return orjson.dumps({name: list(column) for name, column in columns.items() if any(v is not None for v in column)})
+    return orjson.dumps({name: column for name, column in columns.items() if column.count(None) < len(column)})
 
 
 def unpack_columns(packed: bytes) -> dict[str, list[Any]]:

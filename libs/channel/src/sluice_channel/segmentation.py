@@ -6,6 +6,7 @@ puts them together again, which leaves 153 or 67. A pair (escape and character, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -24,6 +25,7 @@ _GSM7_PART: Final = 153
 _UCS2_SINGLE: Final = 70
 _UCS2_PART: Final = 67
 _BASIC_PLANE_END: Final = 0xFFFF
+_ONE_BASIC_PART: Final = re.compile(f"[{re.escape(''.join(BASIC))}]{{0,{_GSM7_SINGLE}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class Segmentation:
     def segments(self) -> int:
         """How many parts are paid for. An empty text is one."""
         return len(self.units)
+
+
+def measure(text: str) -> tuple[str, int]:
+    """Return the encoding of `text` and in how many parts it travels."""
+    if _ONE_BASIC_PART.fullmatch(text):
+        return GSM7, 1
+    cut = segment(text)
+    return cut.encoding, cut.segments
 
 
 @lru_cache(maxsize=4096)

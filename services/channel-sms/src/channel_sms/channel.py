@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sluice_catalog.templating import CompiledTemplate, parse
 from sluice_channel.channels import Envelope
 from sluice_channel.provider import RenderedMessage, SmsMessage
-from sluice_channel.segmentation import segment
+from sluice_channel.segmentation import measure
 from sluice_contracts.vocabulary import Channel
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -22,9 +22,13 @@ class SmsContent:
         self._text = text
 
     def render(self, values: Mapping[str, Any]) -> SmsMessage:
-        text = self._text.render(values)
-        segmentation = segment(text)
-        return SmsMessage(text, segmentation.encoding, segmentation.segments)
+        return _message(self._text.render(values))
+
+    def render_columns(
+        self, fields: Mapping[str, Sequence[Any]], variables: Mapping[str, Any]
+    ) -> list[SmsMessage | None] | None:
+        texts = self._text.render_columns(fields, variables)
+        return None if texts is None else [None if text is None else _message(text) for text in texts]
 
 
 class SmsChannel:
@@ -44,3 +48,7 @@ class SmsChannel:
 
     def segments(self, message: RenderedMessage) -> int | None:
         return message.segments if isinstance(message, SmsMessage) else None
+
+
+def _message(text: str) -> SmsMessage:
+    return SmsMessage(text, *measure(text))

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from sluice_channel.ledger import apply_proofs
-from sluice_channel.reports import JobReport, unpack, unpack_columns
+from sluice_channel.reports import JobReport, Reports, unpack, unpack_columns
 from sluice_contracts import topics
 from sluice_contracts.identifiers import PAGE_SIZE, page_key
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
@@ -51,7 +51,7 @@ async def lost_reports(
             if (wave["page"], wave["round"]) in unanswered:
                 continue
             reports = apply_proofs(unpack(wave["reports"]), wave["proven"])
-            lost = sum(is_lost(report.state, ranks.get(report.seq)) for report in reports)
+            lost = sum(is_lost(state, ranks.get(seq)) for seq, state in zip(reports.seq, reports.state, strict=True))
             if lost:
                 yield _report(execution_id, channel, wave, reports, now), lost
 
@@ -66,27 +66,16 @@ def is_lost(recorded: JobState, shown_rank: int | None) -> bool:
 
 
 def _report(
-    execution_id: UUID, channel: Channel, wave: asyncpg.Record, reports: Sequence[JobReport], now: datetime
+    execution_id: UUID, channel: Channel, wave: asyncpg.Record, reports: Reports, now: datetime
 ) -> OutboundRecord:
     people = _people(unpack_columns(wave["facts"]))
     nobody: tuple[str | None, str | None] = (None, None)
     columns = ReportedJobs(
-        seq=[report.seq for report in reports],
-        at=[report.at for report in reports],
-        state=[report.state for report in reports],
-        message=[report.message for report in reports],
+        **dict(zip(JobReport._fields, reports.columns(), strict=True)),
         engagement=[None] * len(reports),
         epoch=[wave["epoch"]] * len(reports),
-        attempt=[report.attempt for report in reports],
-        code=[report.code for report in reports],
-        detail=[report.detail for report in reports],
-        until=[report.until for report in reports],
-        external_id=[people.get(report.seq, nobody)[1] for report in reports],
-        address=[people.get(report.seq, nobody)[0] for report in reports],
-        provider=[report.provider for report in reports],
-        provider_id=[report.provider_id for report in reports],
-        segments=[report.segments for report in reports],
-        cost_micros=[report.cost_micros for report in reports],
+        external_id=[people.get(seq, nobody)[1] for seq in reports.seq],
+        address=[people.get(seq, nobody)[0] for seq in reports.seq],
     )
     message = JobsReported(
         workspace_id=wave["workspace_id"],

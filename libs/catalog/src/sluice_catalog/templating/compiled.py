@@ -11,7 +11,7 @@ from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimit
 
 from sluice_catalog.templating.engine import environment
 from sluice_catalog.templating.filters import ALLOWED
-from sluice_catalog.templating.plain import Part, plain_parts, render_parts
+from sluice_catalog.templating.plain import Part, plain_parts, render_columns, render_parts
 from sluice_catalog.templating.problems import (
     TOO_LONG,
     TemplateLimitExceeded,
@@ -55,6 +55,18 @@ class CompiledTemplate:
         if self._parts is not None:
             return render_parts(self._parts, values, escape_html=self._escape_html)
         return _render(self._template, values)
+
+    def render_columns(
+        self, fields: Mapping[str, Sequence[Any]], variables: Mapping[str, Any]
+    ) -> list[str | None] | None:
+        """Return the texts for many contacts, whose values by path are the rows of `fields`, at a tenth of the cost.
+
+        Each is what `render` makes of `render_values` of its row and `variables`; None where only `render` can tell.
+        None altogether where the template is not plain.
+        """
+        if self._parts is None or not fields or "attributes" in fields:
+            return None
+        return render_columns(self._parts, fields, variables, escape_html=self._escape_html)
 
 
 def _render(template: BoundTemplate | None, values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ A name is looked for among the trigger's channel variables, then its variables, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice_catalog.models import Contact
@@ -55,6 +55,24 @@ def contact_value(contact: Contact, path: str) -> Any:
     if not attribute:
         return value
     return value.get(attribute) if isinstance(value, dict) else None
+
+
+def field_of(path: Sequence[str]) -> str | None:
+    """Return the path below the contact whose value, as it is, `render_values` puts at `path` of no variable.
+
+    None where it puts there something made of several, or nothing.
+    """
+    root, *rest = path
+    if root in TOP_LEVEL_FIELDS:
+        segments = [root, *rest]
+    elif root == "contact":
+        segments = rest
+    elif root.startswith(_ALIAS):
+        segments = [root.removeprefix(_ALIAS), *rest]
+    else:
+        return None
+    is_attribute = len(segments) == 2 and segments[0] == "attributes"
+    return ".".join(segments) if is_attribute or (len(segments) == 1 and segments[0] != "attributes") else None
 
 
 def render_values(
