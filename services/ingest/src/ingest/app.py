@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from ingest import definitions
 from ingest.adapters.renewal import Renewal
+from ingest.doors.pocketflows.operations import Tracking as PocketflowsTracking
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
 from ingest.handlers.documents import Documents
@@ -74,6 +75,7 @@ class Doors:
         return [
             *Sends(self.snapshot, self.renew, intake, self.clock).operations(),
             *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
+            *PocketflowsTracking(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
             *Callbacks(
                 self._account, intake, self.clock, (self.settings.public_url, self.settings.callbacks)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 from sluice_catalog.credentials import Authenticator
+from sluice_catalog.definitions.pocketflows import PocketflowsTriggers
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts import topics
 from sluice_contracts.vocabulary import Lane
@@ -27,6 +28,9 @@ from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.projection import SCHEMA, Projection
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.status_store import StatusStore
+from status_api.adapters.workflow_counter import WorkflowCounter
+from status_api.doors.pocketflows.operations import TriggerDoor
+from status_api.doors.pocketflows.publishing import Publisher
 from status_api.handlers.actions import TriggerActions
 from status_api.handlers.arrivals import Arrivals
 from status_api.handlers.executions import ExecutionReads
@@ -61,7 +65,12 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
     guard = Guard(settings, kept, clock)
     guard.protect(app)
-    declared = operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock)
+    declared = [
+        *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
+        *TriggerDoor(
+            PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
+        ).operations(),
+    ]
     add_operations(app, declared, Authenticator(snapshot), guard)
 
     async def ready() -> str | None:
@@ -93,6 +102,15 @@ def operations(
         *TriggerActions(store, arrivals, publisher, clock).operations(),
         *ExecutionReads(store, arrivals).operations(),
         *SandboxReads(sandbox).operations(),
+    ]
+
+
+def documented() -> list[Operation]:
+    """Return every operation, to be described and not to be called: nothing stands behind them."""
+    nothing: Any = None
+    return [
+        *operations(nothing, nothing, nothing, nothing, nothing),
+        *TriggerDoor(nothing, nothing, nothing, nothing).operations(),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Doors of other products: each turns its own words into ours and calls the one core."""

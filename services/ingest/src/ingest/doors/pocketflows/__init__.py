@@ -1,0 +1,1 @@
+"""Pocketflows: events of a business, tracked."""
