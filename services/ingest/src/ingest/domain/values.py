@@ -36,7 +36,8 @@ def _is_one_line(text: str) -> str:
     return text
 
 
-def _is_plain_json(value: dict[str, Any]) -> dict[str, Any]:
+def plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value`. Raises ValueError where it holds what Postgres cannot store, or is nested too deep."""
     # A stack of our own: recursion would end at a limit that the caller chooses.
     stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
@@ -92,7 +93,7 @@ Address = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_is
 Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_TAGS), BeforeValidator(_as_list)]
 """One name or several."""
 
-Values = Annotated[dict[str, Any], AfterValidator(_is_plain_json)]
+Values = Annotated[dict[str, Any], AfterValidator(plain_json)]
 """A JSON object of the caller's."""
 
 Moment = Annotated[datetime, BeforeValidator(_is_text), AfterValidator(_to_utc)]
