@@ -87,7 +87,7 @@ class Door:
     @property
     def events(self) -> Counter[tuple[str, str]]:
         receipts = [receipt for body in self.bodies for receipt in json.loads(body)["receipts"]]
-        return Counter((receipt["reference"], receipt["event"]) for receipt in receipts)
+        return Counter((reference, each["event"]) for each in receipts for reference in each["references"])
 
 
 def uuid_of(request: web.Request) -> Any:
@@ -327,7 +327,7 @@ async def test_the_loop_plays_until_it_is_told_to_stop(bench, sandbox, door, unt
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b'{"receipts": [{}]}', b'{"receipts": [{"reference":"r","event":"x","at":1}]}']
+    "body", [b"{", b"[]", b'{"receipts": [{}]}', b'{"receipts": [{"references":["r"],"event":"x","at":1}]}']
 )
 async def test_a_callback_that_is_none_cannot_be_read(bench, sandbox, body: bytes) -> None:
     with pytest.raises(ValueError, match=r"sandbox|unexpected|JSON|object"):

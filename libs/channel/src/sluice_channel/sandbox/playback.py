@@ -10,10 +10,11 @@ import asyncio
 import html
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -22,7 +23,7 @@ import structlog
 
 from sluice_channel import signatures
 from sluice_channel.sandbox import receipts
-from sluice_channel.sandbox.behaviours import Behaviour, behaviour_of
+from sluice_channel.sandbox.behaviours import Behaviour
 from sluice_channel.sandbox.receipts import SandboxReceipt
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
@@ -65,17 +66,36 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    id: int
+    """Messages of one hand-over that are played back alike; `ids` and `addresses` only where there is a behaviour."""
+
     transaction_id: str
+    last_id: int
+    messages: int
+    at: datetime
     account_id: UUID
+    accepted: bool
+    behaviour: str | None
+    references: list[str]
+    ids: list[int] | None
+    addresses: list[str] | None
+
+    def singly(self) -> Iterator[_Special]:
+        """Yield each of them where their addresses ask for something."""
+        if self.behaviour is not None and self.ids is not None and self.addresses is not None:
+            behaviour = Behaviour(self.behaviour)
+            for number, reference, address in zip(self.ids, self.references, self.addresses, strict=True):
+                yield _Special(number, self.account_id, behaviour, reference, address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Special:
+    """A message whose address asks for something."""
+
+    id: int
+    account_id: UUID
+    behaviour: Behaviour
     reference: str
     address: str
-    accepted: bool
-    at: datetime
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return behaviour_of(self.address)
 
 
 class Playback:
@@ -130,20 +150,50 @@ class Playback:
             rows = await connection.fetch(_sql.to_play, position["transaction_id"], position["message_id"], PAGE)
         now = self._clock.now()
         kept = [_Kept(**row) for row in rows]
-        due = next((place for place, one in enumerate(kept) if one.at > now - self._delay), len(kept))
+        due = list(takewhile(lambda one: one.at <= now - self._delay, kept))
         if not due:
             return 0
-        await self._play(session, kept[:due], now)
+        await self._play(session, due, now)
         async with self._database.connection() as connection:
-            await connection.execute(_sql.played, self._owner, kept[due - 1].transaction_id, kept[due - 1].id)
-        return due
+            await connection.execute(_sql.played, self._owner, due[-1].transaction_id, due[-1].last_id)
+        return sum(one.messages for one in due)
 
     async def _play(self, session: aiohttp.ClientSession, kept: Sequence[_Kept], now: datetime) -> None:
-        accepted = [one for one in kept if one.accepted]
-        contents = await self._contents(accepted)
+        usual: defaultdict[UUID, list[str]] = defaultdict(list)
+        special: list[_Special] = []
+        for one in kept:
+            if one.accepted and one.behaviour is None:
+                usual[one.account_id] += one.references
+            elif one.accepted:
+                special += one.singly()
+        contents = await self._contents(special)
+        played = self._receipts(usual, special, contents, int(now.timestamp() * 1000))
+        is_old = kept[-1].at < now - GIVE_UP_AFTER
+        await asyncio.gather(
+            *(
+                self._post(session, account_id, callback, is_old)
+                for account_id, entries in played.items()
+                for callback in _callbacks(entries)
+            )
+        )
+        for each in special:
+            if each.id in contents:
+                await self._act(session, each, contents[each.id])
+
+    def _receipts(
+        self,
+        usual: Mapping[UUID, Sequence[str]],
+        special: Sequence[_Special],
+        contents: Mapping[int, Mapping[str, Any]],
+        at: int,
+    ) -> Mapping[UUID, list[SandboxReceipt]]:
+        """Return what is to be said of each account's messages."""
         by_account: defaultdict[UUID, list[SandboxReceipt]] = defaultdict(list)
-        at = int(now.timestamp() * 1000)
-        for one in accepted:
+        for account_id, references in usual.items():
+            for first in range(0, len(references), CALLBACK_SIZE):
+                some = references[first : first + CALLBACK_SIZE]
+                by_account[account_id] += receipts.usual_receipts(self._channel, some, at)
+        for one in special:
             by_account[one.account_id] += receipts.receipts_for(
                 self._channel,
                 one.behaviour,
@@ -152,17 +202,7 @@ class Playback:
                 at,
                 can_unsubscribe=self._unsubscribe_link(contents.get(one.id)) is not None,
             )
-        is_old = kept[-1].at < now - GIVE_UP_AFTER
-        await asyncio.gather(
-            *(
-                self._post(session, account_id, played[first : first + CALLBACK_SIZE], is_old)
-                for account_id, played in by_account.items()
-                for first in range(0, len(played), CALLBACK_SIZE)
-            )
-        )
-        for one in accepted:
-            if one.id in contents:
-                await self._act(session, one, contents[one.id])
+        return by_account
 
     async def _post(
         self, session: aiohttp.ClientSession, account_id: UUID, played: Sequence[SandboxReceipt], is_old: bool
@@ -182,7 +222,7 @@ class Playback:
                 return
             raise DoorShutError(f"status {response.status}")
 
-    async def _act(self, session: aiohttp.ClientSession, one: _Kept, content: Mapping[str, Any]) -> None:
+    async def _act(self, session: aiohttp.ClientSession, one: _Special, content: Mapping[str, Any]) -> None:
         """Do what a reader does: open the message, click its first link, or unsubscribe by its link."""
         if one.behaviour is Behaviour.ENGAGED:
             for kind in ("o", "c"):
@@ -197,9 +237,9 @@ class Playback:
             ):  # fmt: skip
                 pass
 
-    async def _contents(self, kept: Sequence[_Kept]) -> dict[int, Mapping[str, Any]]:
+    async def _contents(self, special: Sequence[_Special]) -> dict[int, Mapping[str, Any]]:
         """Read the contents of those few messages whose reader does something with them."""
-        acted_on = [one.id for one in kept if one.behaviour in (Behaviour.ENGAGED, Behaviour.OPT_OUT)]
+        acted_on = [one.id for one in special if one.behaviour in (Behaviour.ENGAGED, Behaviour.OPT_OUT)]
         if not acted_on:
             return {}
         async with self._database.connection() as connection:
@@ -226,3 +266,17 @@ class Playback:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._delay.total_seconds()):
                     await stop.wait()
+
+
+def _callbacks(entries: Sequence[SandboxReceipt]) -> Iterator[Sequence[SandboxReceipt]]:
+    """Cut what is to be said into callbacks, each about at most as many messages as one may be about."""
+    callback: list[SandboxReceipt] = []
+    size = 0
+    for entry in entries:
+        if callback and size + len(entry.references) > CALLBACK_SIZE:
+            yield callback
+            callback, size = [], 0
+        callback.append(entry)
+        size += len(entry.references)
+    if callback:
+        yield callback

@@ -28,7 +28,7 @@ from sluice_channel.sandbox.behaviours import ACCEPTING, REFUSALS, Behaviour, be
 from sluice_contracts.vocabulary import Channel, SuppressionReason
 from sluice_runtime.clock import Clock
 from sluice_storage import statements
-from sluice_storage.database import Database
+from sluice_storage.database import Database, encode_json
 
 BATCH: Final = 50
 CONCURRENCY: Final = 8
@@ -61,7 +61,7 @@ class SandboxProvider:
             behaviour in ACCEPTING or (behaviour in REFUSALS and place not in refused)
             for place, behaviour in enumerate(behaviours)
         ]
-        await self._keep(messages, accepted)
+        await self._keep(messages, accepted, behaviours)
         self._on_kept()
         identifiers = os.urandom(8 * len(messages)).hex()
         return [
@@ -97,50 +97,67 @@ class SandboxProvider:
         counts = await surely(count)
         return {place for job_id, place in places.items() if counts[job_id] <= REFUSALS[behaviours[place]]}
 
-    async def _keep(self, messages: Sequence[OutboundMessage], accepted: Sequence[bool]) -> None:
-        call_id = uuid4()
-        rows = list(map(self._row, messages, accepted))
-        now = self._clock.now()
+    async def _keep(
+        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], behaviours: Sequence[Behaviour]
+    ) -> None:
+        call_id, trigger_id, now = uuid4(), UUID(messages[0].trigger_id), self._clock.now()
+        columns = self._columns(messages, accepted, behaviours)
         first_try = True
 
         async def keep() -> None:
             nonlocal first_try
             async with self._database.connection() as connection:
                 if not first_try and await connection.fetchval(
-                    _sql.is_kept, self._account.workspace_id, UUID(messages[0].trigger_id), call_id
+                    _sql.is_kept, self._account.workspace_id, trigger_id, call_id
                 ):
                     return
                 first_try = False
-                await connection.execute(_sql.keep, call_id, self._account.workspace_id, self._account.id, now, rows)
+                await connection.execute(
+                    _sql.keep, call_id, self._account.workspace_id, self._account.id, now, trigger_id, *columns
+                )
 
         await surely(keep)
 
-    def _row(self, message: OutboundMessage, accepted: bool) -> dict[str, Any]:
-        subject, text, html, headers = _parts(message.content)
-        sender = message.sender or self._account.config.get("from")
+    def _columns(
+        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], behaviours: Sequence[Behaviour]
+    ) -> list[Sequence[Any] | None]:
+        """Return what `keep` takes behind the call's own facts: a column each, None for one of the usual alone."""
+        contents = [message.content for message in messages]
+        subjects, texts, bodies, headers = zip(*map(_parts, contents), strict=True)
+        return [
+            [message.job_id for message in messages],
+            [message.reference for message in messages],
+            [message.address for message in messages],
+            _unless_all(1, [message.attempt for message in messages]),
+            _unless_all(True, accepted),
+            _unless_all(None, [None if kind is Behaviour.DELIVERED else kind for kind in behaviours]),
+            _unless_all(None, list(map(self._sender, messages))),
+            _unless_all(None, subjects),
+            _unless_all(None, texts),
+            _unless_all(None, bodies),
+            _unless_all(None, headers),
+        ]
+
+    def _sender(self, message: OutboundMessage) -> str | None:
+        config = self._account.config
+        sender = message.sender or config.get("from")
         if isinstance(message.content, EmailMessage):
-            sender = message.content.from_email or self._account.config.get("from_email") or sender
-        return {
-            "trigger_id": message.trigger_id,
-            "job_id": message.job_id,
-            "reference": message.reference,
-            "attempt": message.attempt,
-            "accepted": accepted,
-            "address": message.address,
-            "sender": sender,
-            "subject": _storable(subject),
-            "text": _storable(text),
-            "html": _storable(html),
-            "headers": headers,
-        }
+            return message.content.from_email or config.get("from_email") or sender
+        return sender
 
 
-def _parts(content: RenderedMessage) -> tuple[str | None, str | None, str | None, Any]:
+def _unless_all(usual: object, column: Sequence[Any]) -> Sequence[Any] | None:
+    return None if column.count(usual) == len(column) else column
+
+
+def _parts(content: RenderedMessage) -> tuple[str | None, str | None, str | None, str | None]:
+    """Return the subject, the text, the HTML and the headers (as JSON) of a message, as Postgres can hold them."""
     if isinstance(content, SmsMessage):
-        return None, content.text, None, None
+        return None, _storable(content.text), None, None
     if isinstance(content, EmailMessage):
-        return content.subject, content.text, content.html, dict(content.headers)
-    return None, content.preview, None, None
+        headers = encode_json(dict(content.headers))
+        return _storable(content.subject), _storable(content.text), _storable(content.html), headers
+    return None, _storable(content.preview), None, None
 
 
 def _storable(text: str | None) -> str | None:

@@ -1,4 +1,7 @@
-"""The sandbox's callbacks, written by its playback and read by its provider: `{"receipts": [{…}]}`."""
+"""The sandbox's callbacks, written by its playback and read by its provider: `{"receipts": [{…}, …]}`.
+
+An entry stands for all messages to which the same has happened.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,12 @@ _STATES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SandboxReceipt:
-    """One entry of a callback; `event` is a message state, `complained`, `unsubscribed` or `reply` with its `text`."""
+    """One entry of a callback: what happened to the messages with these references.
 
-    reference: str
+    `event` is a message state, `complained`, `unsubscribed` or `reply` with its `text`.
+    """
+
+    references: Sequence[str]
     event: str
     at: int
     address: str | None = None
@@ -33,10 +39,18 @@ class SandboxReceipt:
     text: str | None = None
 
 
+def usual_receipts(channel: Channel, references: Sequence[str], at: int) -> list[SandboxReceipt]:
+    """Return what is played back for messages that arrive, in order; `at` is when, in Unix milliseconds."""
+    played = [SandboxReceipt(references, "delivered", at)]
+    if channel is Channel.WHATSAPP:
+        played.append(SandboxReceipt(references, "read", at + 1))
+    return played
+
+
 def receipts_for(
     channel: Channel, behaviour: Behaviour, reference: str, address: str, at: int, *, can_unsubscribe: bool
 ) -> list[SandboxReceipt]:
-    """Return what is played back for one message, in order; `at` is when, in Unix milliseconds.
+    """Return what is played back for one message whose address asks for `behaviour`, in order.
 
     With `can_unsubscribe` an opting-out reader of an email uses the message's own unsubscribe link instead.
     """
@@ -44,19 +58,17 @@ def receipts_for(
         return []
     if behaviour is Behaviour.BOUNCE:
         event, code = ("bounced", "5.1.1") if channel is Channel.EMAIL else ("undelivered", "30003")
-        return [SandboxReceipt(reference, event, at, address, code)]
-    played = [SandboxReceipt(reference, "delivered", at)]
-    if channel is Channel.WHATSAPP:
-        played.append(SandboxReceipt(reference, "read", at + 1))
+        return [SandboxReceipt([reference], event, at, address, code)]
+    played = usual_receipts(channel, [reference], at)
     by_email = channel is Channel.EMAIL
     if behaviour is Behaviour.OPT_OUT and by_email and not can_unsubscribe:
-        played.append(SandboxReceipt(reference, "unsubscribed", at + 2, address))
+        played.append(SandboxReceipt([reference], "unsubscribed", at + 2, address))
     elif behaviour is Behaviour.OPT_OUT and not by_email:
-        played.append(SandboxReceipt(reference, "reply", at + 2, address, text="STOP"))
+        played.append(SandboxReceipt([reference], "reply", at + 2, address, text="STOP"))
     elif behaviour is Behaviour.COMPLAINT and by_email:
-        played.append(SandboxReceipt(reference, "complained", at + 2, address))
+        played.append(SandboxReceipt([reference], "complained", at + 2, address))
     elif behaviour is Behaviour.COMPLAINT:
-        played.append(SandboxReceipt(reference, "reply", at + 2, address, text="hello"))
+        played.append(SandboxReceipt([reference], "reply", at + 2, address, text="hello"))
     return played
 
 
@@ -71,32 +83,34 @@ def read(body: bytes) -> list[Receipt]:
     Raises ValueError when it is none.
     """
     try:
-        return [_receipt(entry) for entry in orjson.loads(body)["receipts"]]
+        entries = [(_receipt(entry), entry["references"]) for entry in orjson.loads(body)["receipts"]]
+        return [receipt._replace(reference=reference) for receipt, references in entries for reference in references]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a sandbox callback: {error!r}") from error
 
 
 def _receipt(entry: dict[str, Any]) -> Receipt:
-    reference, event, at, address = entry["reference"], entry["event"], entry["at"], entry.get("address")
+    """Return what an entry says of each of its messages, whichever that is."""
+    event, at, address = entry["event"], entry["at"], entry.get("address")
     code = entry.get("code")
     if event in _STATES:
         state = _STATES[event]
         suppress = SuppressionReason.HARD_BOUNCE if state.is_negative else None
-        return Receipt(reference, message=state, at_ms=at, code=code, address=address, suppress=suppress)
+        return Receipt(None, message=state, at_ms=at, code=code, address=address, suppress=suppress)
     if event == "complained":
         return Receipt(
-            reference, engagement=Engagement.COMPLAINED, at_ms=at, address=address, suppress=SuppressionReason.COMPLAINT
+            None, engagement=Engagement.COMPLAINED, at_ms=at, address=address, suppress=SuppressionReason.COMPLAINT
         )
     if event == "unsubscribed":
         return Receipt(
-            reference, engagement=Engagement.UNSUBSCRIBED, at_ms=at, address=address,
+            None, engagement=Engagement.UNSUBSCRIBED, at_ms=at, address=address,
             suppress=SuppressionReason.UNSUBSCRIBED,
         )  # fmt: skip
     if event == "reply":
         intent = intent_of(entry["text"])
         stops = intent is ReplyIntent.STOP
         return Receipt(
-            reference,
+            None,
             engagement=Engagement.UNSUBSCRIBED if stops else Engagement.REPLIED,
             at_ms=at,
             address=address,

@@ -1,13 +1,18 @@
 -- name: keep
--- Keep what one call handed over: a row a message. JSON, because arrays of text cost the driver three times as much.
+-- Keep what one call handed over: a row a message. A column of nothing but what is usual comes as NULL.
 INSERT INTO sandbox_messages (
-    call_id, workspace_id, account_id, at, trigger_id, job_id, reference, attempt, accepted, address, sender, subject, text,
-    html, headers
+    call_id, workspace_id, account_id, at, trigger_id, job_id, reference, address, attempt, accepted, behaviour, sender,
+    subject, text, html, headers
 )
-SELECT $1, $2, $3, $4, message.*
-FROM json_to_recordset($5::json) AS message (
-    trigger_id uuid, job_id text, reference text, attempt integer, accepted boolean, address text, sender text,
-    subject text, text text, html text, headers jsonb
+SELECT
+    $1, $2, $3, $4, $5, message.job_id, message.reference, message.address, coalesce(message.attempt, 1),
+    coalesce(message.accepted, true), message.behaviour, message.sender, message.subject, message.text, message.html,
+    message.headers::jsonb
+FROM unnest(
+    $6::text[], $7::text[], $8::text[], $9::integer[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[],
+    $15::text[], $16::text[]
+) AS message (
+    job_id, reference, address, attempt, accepted, behaviour, sender, subject, text, html, headers
 )
 
 -- name: is_kept
@@ -38,13 +43,23 @@ RETURNING transaction_id::text AS transaction_id, message_id
 
 -- name: to_play
 -- The next messages, without those of transactions that may still be running: one could come in before them later.
+-- What was handed over together and is played back alike comes as one row.
 -- Ordered by the columns, not by what is shown: as text 1000 comes before 999.
-SELECT id, kept.transaction_id::text AS transaction_id, account_id, reference, address, accepted, at
-FROM sandbox_messages AS kept
-WHERE (kept.transaction_id, id) > ($1::text::xid8, $2::bigint)
-    AND kept.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY kept.transaction_id, kept.id
-LIMIT $3
+SELECT
+    next.transaction_id::text AS transaction_id, max(next.id) AS last_id, count(*) AS messages, next.at, next.account_id,
+    next.accepted, next.behaviour, array_agg(next.reference ORDER BY next.id) AS references,
+    array_agg(next.id ORDER BY next.id) FILTER (WHERE next.behaviour IS NOT NULL) AS ids,
+    array_agg(next.address ORDER BY next.id) FILTER (WHERE next.behaviour IS NOT NULL) AS addresses
+FROM (
+    SELECT id, transaction_id, at, account_id, accepted, behaviour, reference, address
+    FROM sandbox_messages
+    WHERE (transaction_id, id) > ($1::text::xid8, $2::bigint)
+        AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY transaction_id, id
+    LIMIT $3
+) AS next
+GROUP BY next.transaction_id, next.at, next.account_id, next.accepted, next.behaviour
+ORDER BY next.transaction_id, last_id
 
 -- name: contents
 SELECT id, text, html, headers FROM sandbox_messages WHERE id = ANY ($1::bigint[])
