@@ -42,7 +42,12 @@ def _add_up(up: ArgumentParser) -> None:
     up.add_argument(
         "--brokers", type=int, choices=(1, 3), default=1, help="how many Kafka brokers to start (%(default)s)"
     )
-    up.add_argument("--kafka", default="", help="host:port,… of a cluster of your own, in place of starting one")
+    up.add_argument(
+        "--kafka",
+        default="",
+        type=_cluster,
+        help="host:port,… (or sasl_ssl://…) of your own cluster, in place of starting one",
+    )
     up.add_argument("--postgres", default="", help="the DSN of a database of your own, in place of starting one")
     up.add_argument(
         "--log", choices=LEVELS, default="warning", help="the least that is shown of services (%(default)s)"
@@ -51,7 +56,12 @@ def _add_up(up: ArgumentParser) -> None:
 
 def _add_migrate(migrate: ArgumentParser) -> None:
     migrate.add_argument("--postgres", required=True, help="the DSN of the database")
-    migrate.add_argument("--kafka", default="", help="host:port,… of the brokers; without it, only the database")
+    migrate.add_argument(
+        "--kafka",
+        default="",
+        type=_cluster,
+        help="host:port,… (or sasl_ssl://…) of the brokers; without it, only the database",
+    )
     migrate.add_argument("--replication", type=int, default=3, help="how many copies of each topic (%(default)s)")
 
 
@@ -89,6 +99,17 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
         raise ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
+
+
+def _cluster(text: str) -> str:
+    from sluice_messaging.kafka.address import ClusterAddressError, connection_options
+
+    try:
+        if text:
+            connection_options(text)
+    except ClusterAddressError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _checked(parse: Callable[[str], Any]) -> Callable[[str], dict[str, int] | timedelta]:

@@ -16,6 +16,7 @@ from sluice_local.processes import StartError
 from sluice_local.tasks import together
 from sluice_messaging.administration import create_topics
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import shown
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_storage import statements
 from sluice_storage.database import Database
@@ -82,7 +83,7 @@ async def migrate_broker(bootstrap: str, replication: int) -> None:
     try:
         await create_topics(bootstrap, replication)
     except BrokerUnavailableError as error:
-        raise StartError(f"the Kafka brokers {bootstrap} cannot be used: {error}") from error
+        raise StartError(f"the Kafka brokers {shown(bootstrap)} cannot be used: {error}") from error
 
 
 async def migrate_all(dsn: str, bootstrap: str, replication: int) -> None:

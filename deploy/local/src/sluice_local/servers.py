@@ -13,6 +13,7 @@ from sluice_local.options import StackOptions
 from sluice_local.postgres import Postgres
 from sluice_local.supervision import Supervisor, Unit
 from sluice_local.terminal import Terminal
+from sluice_messaging.kafka.address import server_count
 
 
 class Servers:
@@ -32,7 +33,7 @@ class Servers:
     def replication(self) -> int:
         """How many copies a broker keeps of each topic: 3 where there are three brokers or the user's own cluster."""
         if self._options.kafka:
-            return min(3, len(self._options.kafka.split(",")))
+            return min(3, server_count(self._options.kafka))
         return self._options.brokers
 
     async def postgres(self) -> str:

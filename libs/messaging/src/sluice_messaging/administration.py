@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 
 from sluice_contracts.topics import Cleanup, Topic, catalogue, dead_letter_topic
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import connection_options
 from sluice_messaging.kafka.producer import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES
-from sluice_messaging.kafka.translation import bootstrap_list
 from sluice_messaging.tasks import finished
 
 REQUEST_SECONDS: Final = 30.0
@@ -38,7 +38,7 @@ async def create_topics(
     wanted = _with_dead_letters(catalogue() if topics is None else topics)
     in_step = max(1, replication - 1) if min_insync_replicas is None else min_insync_replicas
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(bootstrap_list(bootstrap)), client_id="sluice-administration", request_timeout_ms=10_000
+        **connection_options(bootstrap), client_id="sluice-administration", request_timeout_ms=10_000
     )
     try:
         async with asyncio.timeout(REQUEST_SECONDS):

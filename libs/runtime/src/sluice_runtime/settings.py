@@ -26,8 +26,8 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SLUICE_", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    kafka: str = "127.0.0.1:9092"
-    session_seconds: float = Field(default=20.0, ge=1)
+    kafka: str = Field(default="127.0.0.1:9092", repr=False)
+    session_seconds: float = Field(default=7.0, ge=1)
     postgres: str = Field(default="postgresql://127.0.0.1:5432/sluice", repr=False)
     secret_key: SecretStr
     http_host: str = "127.0.0.1"

@@ -6,10 +6,11 @@ import base64
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from sluice_local import processes
@@ -41,7 +42,8 @@ class Kafka:
     """A cluster of as many brokers as there are `ports`, with its logs under `directory`.
 
     One broker keeps one copy of everything; three keep three, and an append with `acks=all` is in two of them. What was
-    acknowledged survives kill -9. Topics are made by the migration, never by a client's typing error.
+    acknowledged survives kill -9. Topics are made by the migration, never by a client's typing error. `settings` of the
+    broker stand beside ours, or in their place.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Kafka:
         logs: Path,
         environment: dict[str, str] | None = None,
         *,
+        settings: Mapping[str, str] = MappingProxyType({}),
         jar_folder: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -58,6 +61,7 @@ class Kafka:
         self.ports = tuple(ports)
         self.logs = logs
         self._environment = environment or {}
+        self._further_settings = settings
         self._jar_folder = jar_folder or jars.cache_folder()
         self._progress = progress
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -197,4 +201,5 @@ class Kafka:
             "controlled.shutdown.enable": str(replicas == 1).lower(),
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         }
+        settings |= self._further_settings
         return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -15,6 +15,7 @@ from sluice_local.data import Credentials, DataDirectory
 from sluice_local.migration import dsn_without_password
 from sluice_local.operating.errors import OperatingError
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import shown
 from sluice_messaging.kafka.inspection import KafkaInspector
 from sluice_runtime.clock import Clock, ShiftedClock, SystemClock
 
@@ -104,7 +105,7 @@ class Installation:
             async with KafkaInspector(self.kafka, CLIENT) as inspector:
                 yield inspector
         except BrokerUnavailableError as error:
-            raise OperatingError(f"the Kafka brokers {self.kafka} do not answer: {error}") from error
+            raise OperatingError(f"the Kafka brokers {shown(self.kafka)} do not answer: {error}") from error
 
     def log(self, process: str) -> str:
         """Return where to read what `process` said."""

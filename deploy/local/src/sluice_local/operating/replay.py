@@ -29,6 +29,7 @@ from sluice_local.operating.quantities import counted
 from sluice_local.operating.reporting_again import lost_reports
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.kafka import KafkaMessaging
+from sluice_messaging.kafka.address import shown
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import outbound
 from sluice_storage import statements
@@ -76,7 +77,8 @@ async def replay(installation: Installation, arguments: Namespace) -> int:
                 await _report_again(installation, connection, undone, messaging.publisher, account)
                 await _repeat(installation, undone, trigger_id, arguments.older_than, messaging.publisher, account)
         except BrokerUnavailableError as error:
-            raise OperatingError(f"the Kafka brokers {installation.kafka} do not take requests: {error}") from error
+            brokers = shown(installation.kafka)
+            raise OperatingError(f"the Kafka brokers {brokers} do not take requests: {error}") from error
     if undone.failed:
         await _retry(installation, trigger_id, undone, account)
     for sentence in account.done or ["nothing to do again"]:

@@ -14,7 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from sluice_messaging.errors import BrokerUnavailableError
-from sluice_messaging.kafka.translation import bootstrap_list, record_from
+from sluice_messaging.kafka.address import connection_options
+from sluice_messaging.kafka.translation import record_from
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.tasks import finished
 
@@ -63,10 +64,10 @@ class KafkaInspector:
     """
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
-        servers = list(bootstrap_list(bootstrap))
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id=client_id)
+        options = connection_options(bootstrap)
+        self._admin = AIOKafkaAdminClient(**options, client_id=client_id)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **options,
             client_id=client_id,
             group_id=None,
             enable_auto_commit=False,

@@ -19,9 +19,10 @@ from sluice_runtime.clock import Clock, SystemClock
 class KafkaMessaging(Assembly):
     """The `Messaging` port over aiokafka.
 
-    `bootstrap` is `host:port,…`, `client_id` what the brokers call this process. Entering it connects nothing, so a
-    service starts while the broker is away; leaving it flushes and closes the publisher. Consumers close themselves
-    when their `run` ends, so they end first. A copy that was killed is missed after `session` seconds.
+    `bootstrap` is an address as `address` reads it, `client_id` what the brokers call this process. Entering it
+    connects nothing, so a service starts while the broker is away; leaving it flushes and closes the publisher.
+    Consumers close themselves when their `run` ends, so they end first. A copy that was killed is missed after
+    `session` seconds.
     """
 
     def __init__(

@@ -18,8 +18,8 @@ from aiokafka.errors import (
 )
 
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import connection_options
 from sluice_messaging.kafka.partitioner import partition_of
-from sluice_messaging.kafka.translation import bootstrap_list
 from sluice_messaging.tasks import finished
 
 MAX_RECORD_BYTES: Final = 2 * 1024 * 1024
@@ -79,6 +79,8 @@ class ProducerSupply:
         """
         if self._closed:
             raise BrokerUnavailableError("the publisher is closed")
+        if self._current is not None:
+            return self._current
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name="producer: start")
         starting = self._starting
@@ -145,7 +147,7 @@ class ProducerSupply:
 
     async def _start(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_list(self._bootstrap),
+            **connection_options(self._bootstrap),
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,

@@ -17,12 +17,13 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from sluice_messaging.errors import BrokerUnavailableError
-from sluice_messaging.kafka.translation import bootstrap_list, record_from
+from sluice_messaging.kafka.address import connection_options
+from sluice_messaging.kafka.translation import record_from
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.sources import AssignmentListener, Backlog
 from sluice_messaging.tasks import finished
 
-SESSION_SECONDS: Final = 20.0
+SESSION_SECONDS: Final = 7.0
 COMMIT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 _FULL_PAUSE_SECONDS: Final = 0.05
@@ -64,7 +65,7 @@ class KafkaSource:
     ) -> None:
         self._topics = list(topics)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_list(bootstrap),
+            **connection_options(bootstrap),
             client_id=client_id,
             group_id=group,
             session_timeout_ms=round(session * 1_000),

@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import connection_options
 from sluice_messaging.kafka.source import CLOSE_SECONDS
-from sluice_messaging.kafka.translation import bootstrap_list, record_from
+from sluice_messaging.kafka.translation import record_from
 from sluice_messaging.records import Record
 from sluice_messaging.tasks import finished
 
@@ -25,7 +26,7 @@ class KafkaTableSource:
         self._topic = topic
         self._ends: dict[TopicPartition, int] = {}
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_list(bootstrap),
+            **connection_options(bootstrap),
             client_id=client_id,
             group_id=None,
             enable_auto_commit=False,

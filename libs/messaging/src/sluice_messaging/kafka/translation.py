@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sluice_messaging.records import Record
@@ -26,8 +26,3 @@ def record_from(consumed: Any) -> Record:
 def headers_from(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
     """Return `headers` as aiokafka takes them: a fresh list each time, of names and bytes."""
     return [(name, value.encode(errors=_LOSSLESS)) for name, value in headers.items()]
-
-
-def bootstrap_list(bootstrap: str) -> Iterable[str]:
-    """Split `host:port,host:port`."""
-    return [server.strip() for server in bootstrap.split(",") if server.strip()]
