@@ -154,7 +154,9 @@ async def test_the_snapshot_holds_all_that_the_accepting_path_asks_for(place: An
 async def test_streams_are_listed_by_name_tag_status_and_whether_they_are_sending(place: Any) -> None:
     streams = Streams(place.database, place.clock)
     spring, _ = await streams.open(place.workspace, otp(name="Spring sale 100%", type="marketing", tags=["sale"]))
+    place.clock.advance(timedelta(milliseconds=1))
     codes, _ = await streams.open(place.workspace, otp(name="Codes", tags=["login", "sale"]))
+    place.clock.advance(timedelta(milliseconds=1))
     draft, _ = await streams.open(place.workspace, otp(name="Autumn", status="draft"))
 
     async def listed(**wanted: Any) -> list[UUID]:

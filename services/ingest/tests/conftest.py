@@ -16,11 +16,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from ingest.app import Doors
+from ingest.doors.streams.activity import StreamActivity
 from ingest.handlers.engagements import Engagements
 from ingest.settings import IngestSettings
 from sluice_catalog.api_keys import digest
-from sluice_catalog.models import ApiKey, ProviderAccount, TemplateReference, WorkflowReference
+from sluice_catalog.models import ApiKey, ProviderAccount, TemplateReference, WorkflowReference, WorkspaceSettings
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_catalog.streams import Stream, StreamEvent, StreamToken, StreamType
 from sluice_contracts.messages.receipt import ReceiptMessage, decode_receipt
 from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_contracts.vocabulary import Category, Channel
@@ -71,6 +73,9 @@ class Definitions(CatalogSnapshot):
             for name in (workflow.name, str(workflow.workflow_id))
         }
         self.accounts: dict[UUID, ProviderAccount] = {}
+        self.streams: dict[tuple[UUID, str], Stream] = {}
+        self.tokens: dict[bytes, StreamToken] = {}
+        self.events: dict[tuple[UUID, str], StreamEvent] = {}
 
     def api_key(self, secret_sha256: bytes) -> ApiKey | None:
         return self.keys.get(secret_sha256)
@@ -89,6 +94,37 @@ class Definitions(CatalogSnapshot):
 
     def provider_account(self, account_id: UUID) -> ProviderAccount | None:
         return self.accounts.get(account_id)
+
+    def workspace(self, workspace_id: UUID) -> WorkspaceSettings | None:
+        return WorkspaceSettings(workspace_id, default_country="US")
+
+    def stream(self, workspace_id: UUID, reference: str) -> Stream | None:
+        return self.streams.get((workspace_id, reference))
+
+    def stream_token(self, secret_sha256: bytes) -> StreamToken | None:
+        return self.tokens.get(secret_sha256)
+
+    def stream_event(self, stream_id: UUID, key: str) -> StreamEvent | None:
+        return self.events.get((stream_id, key))
+
+    def add_stream(self, number: int, **fields: Any) -> Stream:
+        """Add a stream, which sends the template `sale` unless told, with the token `st_live_<number>`."""
+        kind = StreamType(fields.pop("type", "transactional"))
+        given: dict[str, Any] = {
+            "id": UUID(int=500 + number),
+            "workspace_id": WORKSPACE,
+            "key": f"strm_{number}",
+            "name": f"Stream {number}",
+            "type": kind,
+            "status": "ready",
+            "category": kind.category,
+            "template_key": "sale",
+        }
+        stream = Stream(**given | fields)
+        self.streams |= {(stream.workspace_id, name): stream for name in (str(stream.id), stream.key)}
+        secret = digest(f"st_live_{number}")
+        self.tokens[secret] = StreamToken(UUID(int=1000 + number), stream.id, stream.workspace_id, secret)
+        return stream
 
     def add_account(self, number: int, channel: Channel, provider: str, **secrets: str) -> ProviderAccount:
         account = ProviderAccount(UUID(int=number), WORKSPACE, channel, provider, provider, {}, secrets)
@@ -167,6 +203,7 @@ class Service:
     answers: Answers
     engagements: Engagements
     ready: Callable[[], Any]
+    activity: StreamActivity
     renewals: list[Callable[[], None]] = field(default_factory=list)
 
     async def post(self, path: str, body: Any = None, *, key: str | None = KEY, **headers: str) -> tuple[int, Any, Any]:
@@ -204,7 +241,9 @@ async def serving(**changes: Any) -> AsyncIterator[Service]:
     doors = Doors(own, clock, publisher, definitions, renew, answers, engagements)
     app, intake = doors.build()
     async with TestClient(TestServer(app)) as client:
-        yield Service(client, publisher, definitions, clock, answers, engagements, intake.trouble, renewals)
+        yield Service(
+            client, publisher, definitions, clock, answers, engagements, intake.trouble, doors.activity, renewals
+        )
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +14,12 @@ from pydantic import SecretStr
 
 from ingest import definitions
 from ingest.adapters.renewal import Renewal
+from ingest.doors.commpeak.sending import EventSending
+from ingest.doors.streams.activity import StreamActivity
+from ingest.doors.streams.credentials import StreamCredentials
+from ingest.doors.streams.definitions import stream_operations
+from ingest.doors.streams.events import StreamEventsDoor
+from ingest.doors.streams.writing import ActivityWriter
 from ingest.doors.pocketflows.operations import Tracking as PocketflowsTracking
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
@@ -26,6 +32,7 @@ from ingest.settings import IngestSettings
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.models import ProviderAccount
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_catalog.stream_counts import StreamCounts
 from sluice_channel.signatures import sandbox_secret
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import EventPublisher
@@ -57,6 +64,7 @@ class Doors:
     answers: AnswerStore
     engagements: Engagements
     definitions: Sequence[Operation] = ()
+    activity: StreamActivity = field(default_factory=StreamActivity)
 
     def build(self) -> tuple[web.Application, Intake]:
         """Return the application with every door, and the intake behind them."""
@@ -77,11 +85,18 @@ class Doors:
             *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
             *PocketflowsTracking(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
+            *self._streams(intake),
             *Callbacks(
                 self._account, intake, self.clock, (self.settings.public_url, self.settings.callbacks)
             ).operations(),
             *Tracking(key, self.engagements, intake, self.clock).operations(),
         ]
+
+    def _streams(self, intake: Intake) -> list[Operation]:
+        authenticate = Authenticator(self.snapshot)
+        credentials = StreamCredentials(self.snapshot, authenticate, self.renew, self.activity, self.clock)
+        parts = (self.snapshot, credentials, self.activity, self.renew, intake, self.clock)
+        return [*StreamEventsDoor(*parts).operations(), *EventSending(*parts).operations()]
 
     def _account(self, account_id: UUID) -> ProviderAccount | None:
         account = self.snapshot.provider_account(account_id)
@@ -100,8 +115,14 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     await snapshot.load_first()
     kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
     engagements = Engagements(messaging.publisher, settings.waiting_engagements)
-    stored = definitions.operations(catalog, snapshot, catalog_box, clock)
-    doors = Doors(settings, clock, messaging.publisher, snapshot, Renewal(snapshot), kept, engagements, stored)
+    activity = StreamActivity()
+    stored = [
+        *definitions.operations(catalog, snapshot, catalog_box, clock),
+        *stream_operations(catalog, snapshot, clock, settings.public_url),
+    ]
+    doors = Doors(
+        settings, clock, messaging.publisher, snapshot, Renewal(snapshot), kept, engagements, stored, activity
+    )
     app, intake = doors.build()
 
     async def ready() -> str | None:
@@ -111,6 +132,7 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
         "catalog": snapshot.follow,
         "catalog-listener": snapshot.listener(settings.postgres).run,
         "answers": kept.run,
+        "stream-activity": ActivityWriter(activity, StreamCounts(catalog), clock).run,
         "engagements": engagements.run,
     }
     return Service(http=app, loops=loops, ready=ready)
@@ -120,7 +142,10 @@ def documented() -> list[Operation]:
     """Return every operation, to be described and not to be called: nothing stands behind them."""
     nothing: Any = None
     settings = IngestSettings(secret_key=SecretStr(b64encode(bytes(SECRET_KEY_BYTES)).decode()))
-    stored = definitions.operations(nothing, nothing, nothing, nothing)
+    stored = [
+        *definitions.operations(nothing, nothing, nothing, nothing),
+        *stream_operations(nothing, nothing, nothing, settings.public_url),
+    ]
     doors = Doors(settings, nothing, nothing, nothing, nothing, nothing, nothing, stored)
     operations = doors.operations(nothing)
     return [*operations, *Documents(operations).operations()]

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.definitions.pocketflows import PocketflowsTriggers
+from sluice_catalog.definitions.streams import Streams
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_catalog.stream_counts import StreamCounts
 from sluice_contracts import topics
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.errors import BrokerUnavailableError
@@ -28,6 +30,8 @@ from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.projection import SCHEMA, Projection
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.status_store import StatusStore
+from status_api.adapters.stream_traffic import StreamTraffic
+from status_api.doors.streams.operations import StreamReads
 from status_api.adapters.workflow_counter import WorkflowCounter
 from status_api.doors.pocketflows.operations import TriggerDoor
 from status_api.doors.pocketflows.publishing import Publisher
@@ -66,6 +70,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     guard = Guard(settings, kept, clock)
     guard.protect(app)
     declared = [
+        *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(reading), clock).operations(),
         *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
         *TriggerDoor(
             PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
@@ -110,6 +115,7 @@ def documented() -> list[Operation]:
     nothing: Any = None
     return [
         *operations(nothing, nothing, nothing, nothing, nothing),
+        *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),
     ]
 

@@ -174,17 +174,22 @@ class Streams(Shelf[StreamDefinition]):
         async with self._database.connection() as connection:
             return (await self._with_tokens(connection, [stored]))[0]
 
-    async def variables(self, stored: Stored[StreamDefinition], template_keys: Sequence[str] = ()) -> list[str]:
-        """Return the variables in what a stream sends (and in further templates), as root paths in order."""
+    async def variables(self, stored: Stored[StreamDefinition]) -> list[str]:
+        """Return the variables in what a stream sends, as root paths in order."""
         content = stored.content
-        keys = [*template_keys, *([content.template_key] if content.template_key else [])]
-        async with self._database.connection() as connection:
-            if content.workflow_id is not None:
+        keys = [content.template_key] if content.template_key else []
+        if content.workflow_id is not None:
+            async with self._database.connection() as connection:
                 definition = await connection.fetchval(
                     stream_queries.definition_of_workflow, stored.workspace_id, UUID(content.workflow_id)
                 )
-                keys += _templates_in(definition or {})
-            found = await connection.fetch(stream_queries.variables_of_templates, stored.workspace_id, keys)
+            keys += _templates_in(definition or {})
+        return await self.variables_of(stored.workspace_id, keys)
+
+    async def variables_of(self, workspace_id: UUID, template_keys: Sequence[str]) -> list[str]:
+        """Return the variables in templates, as root paths in order; templates that are not there have none."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(stream_queries.variables_of_templates, workspace_id, list(template_keys))
         return [row["path"] for row in found]
 
     async def _add_token(self, connection: Connection, stored: Stored[StreamDefinition], now: datetime) -> NewSecret:
@@ -242,14 +247,17 @@ class Streams(Shelf[StreamDefinition]):
             )
             if workflow_id is None:
                 faults.append(Fault("workflow_id", f"there is no workflow {named!r}"))
-        if content.template_key is not None and not await connection.fetchval(
-            stream_queries.template_of_stream, workspace_id, content.template_key
-        ):
-            faults.append(Fault("template_key", f"there is no template {content.template_key!r}"))
-        if content.provider_account_id is not None and not await connection.fetchval(
-            stream_queries.account_of_stream, workspace_id, content.provider_account_id
-        ):
-            faults.append(Fault("provider_account_id", "there is no such provider account"))
+        channel: str | None = content.type.channel
+        if content.template_key is not None:
+            channel = await connection.fetchval(stream_queries.template_of_stream, workspace_id, content.template_key)
+            if channel is None:
+                faults.append(Fault("template_key", f"there is no template {content.template_key!r}"))
+        if content.provider_account_id is not None:
+            account = await connection.fetchval(
+                stream_queries.account_of_stream, workspace_id, content.provider_account_id
+            )
+            if account != channel:
+                faults.append(Fault("provider_account_id", f"there is no such provider account for {channel}"))
         if faults:
             raise InvalidDefinition(faults)
         values = content.model_dump(mode="json")

@@ -50,10 +50,10 @@ ORDER BY id = $2 DESC, key = $3 DESC
 LIMIT 1
 
 -- name: template_of_stream
-SELECT 1 FROM catalog.templates WHERE workspace_id = $1 AND key = $2 AND deleted_at IS NULL
+SELECT channel FROM catalog.templates WHERE workspace_id = $1 AND key = $2 AND deleted_at IS NULL
 
 -- name: account_of_stream
-SELECT 1 FROM catalog.provider_accounts WHERE workspace_id = $1 AND id = $2
+SELECT channel FROM catalog.provider_accounts WHERE workspace_id = $1 AND id = $2
 
 -- name: tokens_of_streams
 SELECT id, stream_id, hint, created_at, expires_at

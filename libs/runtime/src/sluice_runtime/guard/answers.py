@@ -18,7 +18,7 @@ MAX_KEY_LENGTH: Final = 255
 KEPT_FOR: Final = timedelta(hours=24)
 
 Place = tuple[UUID, str]
-"""A workspace and the key that its caller chose."""
+"""A workspace, or one of its streams where the call is to that, and the key that the caller chose."""
 
 
 @dataclass(frozen=True, slots=True)

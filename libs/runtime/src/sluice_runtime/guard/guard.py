@@ -72,7 +72,7 @@ class Guard:
     ) -> web.StreamResponse:
         """Return what `answer` returns, or the answer kept for the request's key. See `api.Guarding`."""
         key = _checked(request.headers[IDEMPOTENCY_KEY])
-        place = (principal.workspace_id, key)
+        place = (principal.stream_id or principal.workspace_id, key)
         fingerprint = _fingerprint(operation, request, raw)
         found = self._book.begin(place, fingerprint, self._clock.now())
         if found is Verdict.GO_AHEAD:

@@ -62,6 +62,7 @@ class TriggerFacts:
     trigger_source: str | None = None
     campaign_name: str | None = None
     metadata: str | None = None
+    stream_id: UUID | None = None
     scheduled_at: datetime | None = None
     dry_run: bool | None = None
     requested_contacts: int | None = None
@@ -149,6 +150,7 @@ def facts_of_trigger(message: TriggerAccepted) -> TriggerFacts:
         trigger_source=message.trigger_source,
         campaign_name=message.campaign_name,
         metadata=canonical_json(message.metadata),
+        stream_id=message.stream_id,
         scheduled_at=message.trigger_at,
         dry_run=message.dry_run,
         requested_contacts=_requested(message.recipients),

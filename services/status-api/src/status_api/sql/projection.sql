@@ -218,11 +218,11 @@ SELECT DISTINCT trigger_id, workspace_id FROM folded WHERE changed
 WITH folded AS (
     INSERT INTO triggers AS t (
         trigger_id, workspace_id, accepted_at, lane, category, flow_type, channel, trigger_source, campaign_name,
-        metadata, scheduled_at, dry_run, requested_contacts, planned_at, starts_at, workflow_type, workflow_id,
+        metadata, stream_id, scheduled_at, dry_run, requested_contacts, planned_at, starts_at, workflow_type, workflow_id,
         workflow_name, workflow_execution_id, template_group_id, estimated_contacts, counted_contacts, cancelled_at,
         paused_at, resumed_at, failed_at, failure_code, failure_detail)
     SELECT trigger_id, workspace_id, accepted_at, lane, category, flow_type, channel, trigger_source, campaign_name,
-           metadata, scheduled_at, dry_run, requested_contacts, planned_at, starts_at, workflow_type, workflow_id,
+           metadata, stream_id, scheduled_at, dry_run, requested_contacts, planned_at, starts_at, workflow_type, workflow_id,
            workflow_name, workflow_execution_id, template_group_id, estimated_contacts, counted_contacts, cancelled_at,
            paused_at, resumed_at, failed_at, failure_code, failure_detail
     FROM jsonb_populate_recordset(NULL::triggers, $1::jsonb)
@@ -236,6 +236,7 @@ WITH folded AS (
         trigger_source = greatest(t.trigger_source, excluded.trigger_source),
         campaign_name = greatest(t.campaign_name, excluded.campaign_name),
         metadata = greatest(t.metadata, excluded.metadata),
+        stream_id = greatest(t.stream_id, excluded.stream_id),
         scheduled_at = greatest(t.scheduled_at, excluded.scheduled_at),
         dry_run = greatest(t.dry_run, excluded.dry_run),
         requested_contacts = greatest(t.requested_contacts, excluded.requested_contacts),

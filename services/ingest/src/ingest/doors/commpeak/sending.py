@@ -1,0 +1,165 @@
+"""`POST /event_send/`: up to a thousand messages, one result each in their order, one publish for all that are good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from ingest.domain.acceptance import Acceptance
+from ingest.doors.commpeak.bodies import EventSend, EventSendAnswer, Message
+from ingest.doors.commpeak.mapping import Sending, accept
+from ingest.doors.streams.accepting import current
+from ingest.doors.streams.activity import StreamActivity
+from ingest.doors.streams.credentials import STREAM, StreamCredentials
+from ingest.doors.streams.events import default_country
+from ingest.doors.streams.refusals import code_of, decided, refused
+from ingest.handlers.intake import Intake
+from ingest.handlers.sends import Renew, ids_of, record_of
+from sluice_catalog.api_keys import EVENTS_WRITE
+from sluice_catalog.credentials import client_address
+from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_messaging.records import OutboundRecord
+from sluice_runtime import metrics
+from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation, items_held
+from sluice_runtime.clock import Clock
+from sluice_runtime.http import json_response
+from sluice_runtime.problems import Problem, invalid
+from sluice_runtime.validation import field_errors
+
+DOOR: Final = "commpeak"
+PATH: Final = "/event_send/"
+BODY_LIMIT: Final = 16 * 1024 * 1024
+_TURN: Final = 25
+"""Messages after which the loop is given to others: a bulk call must not hold up an OTP."""
+
+Outcome = Acceptance | Problem
+
+
+class EventSending:
+    """Takes CommPeak's messages in. Touches memory and the broker alone."""
+
+    def __init__(
+        self,
+        snapshot: CatalogSnapshot,
+        credentials: StreamCredentials,
+        activity: StreamActivity,
+        renew: Renew,
+        intake: Intake,
+        clock: Clock,
+    ) -> None:
+        self._snapshot = snapshot
+        self._door = Door(DOOR, credentials.render, authenticate=credentials.by_token)
+        self._activity = activity
+        self._renew = renew
+        self._intake = intake
+        self._clock = clock
+
+    def operations(self) -> list[Operation]:
+        """Return the operations for `add_operations`."""
+        return [
+            Operation(
+                "POST", PATH, "commpeak_event_send", "Send messages through the stream whose token is given",
+                "CommPeak", self._send, EVENTS_WRITE, body=EventSend, answers={200: EventSendAnswer},
+                body_limit=BODY_LIMIT, aliases=(PATH.rstrip("/"),), cost=items_held, door=self._door,
+            )
+        ]  # fmt: skip
+
+    async def _send(self, call: Call) -> web.StreamResponse:
+        given = call.request[STREAM]
+        stream = await decided(lambda: current(given, self._snapshot), self._renew)
+        now, key = self._clock.now(), call.request.headers.get(IDEMPOTENCY_KEY)
+        sending = Sending(stream, now, default_country(self._snapshot, stream), key)
+        items = call.body.messages
+        outcomes = await self._judged(items, sending)
+        good = {outcome.trigger.trigger_id: outcome for outcome in outcomes if isinstance(outcome, Acceptance)}
+        if good:
+            await self._intake.append([record async for record in _records(list(good.values()))])
+            self._activity.accept(stream, now, len(good))
+        for lane, count in Counter(acceptance.trigger.lane for acceptance in good.values()).items():
+            metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
+        self._count_refused(call, sending, outcomes)
+        return json_response(_answer(items, outcomes))
+
+    async def _judged(self, items: Sequence[Any], sending: Sending) -> list[Outcome]:
+        left = self._activity.left_today(sending.stream, sending.now)
+        seen: dict[str, tuple[Message, Acceptance]] = {}
+        taken = 0
+        outcomes: list[Outcome] = []
+        for index, item in enumerate(items):
+            if index % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+            try:
+                message = Message.model_validate(item) if isinstance(item, dict) else None
+                if message is None:
+                    raise invalid([{"field": "", "message": "must be an object"}])
+                repeated = _repeated(message, seen)
+                if repeated is not None:
+                    outcomes.append(repeated)
+                    continue
+                if left is not None and taken >= left:
+                    raise refused(429, "daily_limit", "The stream has taken in its maximum for today.")
+                acceptance = await self._accepted(message, index, sending)
+            except ValidationError as error:
+                outcomes.append(invalid(field_errors(error, item)))
+            except Problem as problem:
+                outcomes.append(problem)
+            else:
+                taken += 1
+                outcomes.append(acceptance)
+                if message.internal_id is not None:
+                    seen[message.internal_id] = message, acceptance
+        return outcomes
+
+    async def _accepted(self, message: Message, index: int, sending: Sending) -> Acceptance:
+        """Judge one message, and once more where it names an event that another copy may have heard of."""
+        return await decided(lambda: accept(message, index, sending, self._snapshot), self._renew)
+
+    def _count_refused(self, call: Call, sending: Sending, outcomes: Sequence[Outcome]) -> None:
+        codes = Counter(code_of(outcome) for outcome in outcomes if isinstance(outcome, Problem))
+        for code, number in codes.items():
+            self._activity.refuse(sending.stream, code, client_address(call.request), sending.now, number)
+
+
+def _repeated(message: Message, seen: dict[str, tuple[Message, Acceptance]]) -> Acceptance | None:
+    """Return what the same message earlier in the call became.
+
+    Raises Problem where the internal id belongs to another message of the call.
+    """
+    if message.internal_id is None or message.internal_id not in seen:
+        return None
+    first, acceptance = seen[message.internal_id]
+    if first != message:
+        raise refused(422, "internal_id_reused", "Another message of this call has this internal_id.")
+    return acceptance
+
+
+async def _records(good: Sequence[Acceptance]) -> AsyncIterator[OutboundRecord]:
+    for place, acceptance in enumerate(good):
+        if place % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        yield record_of(acceptance)
+
+
+def _answer(items: Sequence[Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    accepted = sum(isinstance(outcome, Acceptance) for outcome in outcomes)
+    status = "success" if accepted == len(outcomes) else "partial" if accepted else "failed"
+    return {
+        "status": status,
+        "accepted": accepted,
+        "rejected": len(outcomes) - accepted,
+        "messages": [_result(item, outcome) for item, outcome in zip(items, outcomes, strict=True)],
+    }
+
+
+def _result(item: Any, outcome: Outcome) -> dict[str, Any]:
+    internal_id = item.get("internal_id") if isinstance(item, dict) else None
+    named = {"internal_id": internal_id if isinstance(internal_id, str | int) else None}
+    if isinstance(outcome, Acceptance):
+        return {**named, "status": "accepted", **ids_of(outcome)}
+    reasons = "; ".join(f"{error['field']}: {error['message']}".removeprefix(": ") for error in outcome.errors)
+    return {**named, "status": "rejected", "code": code_of(outcome), "error": reasons or outcome.detail}
