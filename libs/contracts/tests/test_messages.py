@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sluice_contracts.base import Message, format_instant
-from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.event import EventOccurred
@@ -58,7 +58,7 @@ def test_readers_of_a_topic_tell_its_messages_apart(message: type[Message], path
             taken.append(type(decode(raw)))
         except ValidationError:
             continue
-    alone = message in {EventOccurred, JobsCommanded, JobsReported, TriggerControl}
+    alone = message in {EventOccurred, JobsCommanded, ReportsRequested, JobsReported, TriggerControl}
     assert taken == ([] if alone else [message])
 
 

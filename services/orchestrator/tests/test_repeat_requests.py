@@ -41,6 +41,18 @@ async def test_what_nobody_has_answered_comes_again_at_once_and_nothing_else(wor
     assert len(world.commands(distinct=False)) == 5
 
 
+async def test_what_is_known_of_the_trigger_is_said_again(world: Any) -> None:
+    world.catalogue.add(3)
+    trigger = world.broadcast()
+    await world.deliver(trigger)
+    await world.work()
+    before = world.said()
+    world.forget()
+    await repeat(world, trigger)
+    again = {(type(message), getattr(message, "execution_id", None)) for message in world.said()}
+    assert again == {(type(message), getattr(message, "execution_id", None)) for message in before}
+
+
 async def test_what_waits_on_purpose_goes_on_waiting(world: Any) -> None:
     trigger = await sent_twice(world, 3)
     held = world.broadcast()

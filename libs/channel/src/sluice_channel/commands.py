@@ -8,9 +8,10 @@ import structlog
 
 from sluice_channel import emission
 from sluice_channel.command_run import CommandRun
+from sluice_channel.reporting_again import reports_again
 from sluice_channel.reports import Reports
 from sluice_channel.tools import Tools
-from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.vocabulary import Channel, JobState
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.ports import EventPublisher
@@ -30,10 +31,13 @@ class CommandHandler:
         self._publisher = publisher
 
     async def handle(self, record: Record) -> None:
-        """Carry out the command of `record` and report.
+        """Carry out the command of `record` and report; or report again what somebody has missed.
 
         Raises PoisonError for what is no command of this channel, TransientError for what will work later.
         """
+        if record.message_type == ReportsRequested.TYPE:
+            await self._report_again(record.decode(ReportsRequested))
+            return
         command = record.decode(JobsCommanded)
         if command.channel is not self._channel or not len(command.jobs):
             raise PoisonError(f"not a command for {self._channel}")
@@ -48,6 +52,15 @@ class CommandHandler:
             **{str(state): count for state, count in states.items()},
         )  # fmt: skip
         FAILPOINTS.reach("channel.before_commit")
+
+    async def _report_again(self, request: ReportsRequested) -> None:
+        if request.channel is not self._channel:
+            raise PoisonError(f"not a request to {self._channel}")
+        waves = 0
+        async for records in reports_again(self._tools.database, request, self._tools.clock.now()):
+            await self._publisher.publish(records)
+            waves += len(records)
+        _log.info("reports.repeated", execution_id=str(request.execution_id), waves=waves)
 
     def _count(self, states: Counter[JobState], reports: Reports) -> None:
         for state, count in states.items():

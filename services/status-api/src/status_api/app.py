@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any, Final
 
 from sluice_catalog.credentials import Authenticator
@@ -29,6 +30,7 @@ from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.projection import SCHEMA, Projection
 from status_api.adapters.sandbox_store import SandboxStore
+from status_api.adapters.standstill import StandstillStore
 from status_api.adapters.status_store import StatusStore
 from status_api.adapters.stream_traffic import StreamTraffic
 from status_api.doors.streams.operations import StreamReads
@@ -40,6 +42,7 @@ from status_api.handlers.arrivals import Arrivals
 from status_api.handlers.executions import ExecutionReads
 from status_api.handlers.projecting import Projector
 from status_api.handlers.sandbox import SandboxReads
+from status_api.handlers.standstill import Asker
 from status_api.handlers.sweeping import Gauge, Sweeper
 from status_api.handlers.trigger_list import TriggerList
 from status_api.handlers.triggers import TriggerReads
@@ -88,6 +91,9 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
         loops={
             **{name: consumer.run for name, consumer in consumers.items()},
             "deadlines": Sweeper(ReceiptDeadlines(writing, deadline=settings.receipt_deadline), clock).run,
+            "standstill": Asker(
+                StandstillStore(writing), messaging.publisher, clock, timedelta(seconds=settings.silence_seconds)
+            ).run,
             "answers": kept.run,
             "gauge": Gauge(projection, clock).run,
             "catalog": snapshot.follow,

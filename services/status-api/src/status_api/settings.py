@@ -14,12 +14,14 @@ class StatusSettings(GuardSettings):
 
     `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
     deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once. What
-    became of an event is shown for `event_retention_days`.
+    became of an event is shown for `event_retention_days`. `silence_seconds` after the last news of an execution that is
+    not at its end, whoever may know more is asked.
     """
 
     receipt_deadline_hours: float = Field(default=72.0, gt=0)
     folders: int = Field(default=2, ge=1, le=6)
     batch_records: int = Field(default=200, ge=1, le=1000)
+    silence_seconds: float = Field(default=300.0, gt=0)
     event_retention_days: float = Field(default=30.0, gt=0)
 
     @property

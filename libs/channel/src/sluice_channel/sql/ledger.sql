@@ -125,6 +125,20 @@ JOIN waves AS wave
     ON wave.execution_id = job.execution_id AND wave.page = job.page AND wave.round = job.round
     AND job.seq BETWEEN wave.first_seq AND wave.last_seq
 
+-- name: pages_recorded
+-- The first $4 pages of execution $1 from page $2 up to $3 that anything is recorded of.
+SELECT DISTINCT page FROM waves
+WHERE execution_id = $1 AND page >= $2 AND page < $3 AND recorded_at IS NOT NULL
+ORDER BY page
+LIMIT $4
+
+-- name: waves_of_pages
+-- What is recorded of pages $2 of execution $1, round by round.
+SELECT page, round, workspace_id, trigger_id, epoch, coalesce(proven, '{}') AS proven, facts, reports
+FROM waves
+WHERE execution_id = $1 AND page = ANY ($2::integer[]) AND recorded_at IS NOT NULL
+ORDER BY page, round, wave
+
 -- name: purge_waves
 -- Forget up to $2 waves claimed before $1.
 DELETE FROM waves

@@ -89,3 +89,23 @@ class JobsCommanded(Message):
     expires_at: Instant | None = None
     dry_run: bool = False
     jobs: CommandedJobs
+
+
+class ReportsRequested(Message):
+    """Say once more what became of the jobs of an execution: whoever asks may have missed reports.
+
+    `ended` is, page by page from `first_page` on, of how many jobs the end is known to who asks; with `and_later`, of
+    none on any page after those. A worker reports again what its ledger knows of the pages where it knows of more. What
+    it says are facts, so that a repeat changes nothing; it hands nothing over and answers no command.
+    """
+
+    TYPE: ClassVar[str] = "jobs.reports_requested.v1"
+    type: Literal["jobs.reports_requested.v1"] = "jobs.reports_requested.v1"
+    workspace_id: UUID
+    trigger_id: UUID
+    execution_id: UUID
+    channel: Channel
+    requested_at: Instant
+    first_page: int = Field(default=0, ge=0)
+    ended: list[int] = Field(default_factory=list)
+    and_later: bool = True

@@ -173,10 +173,11 @@ class RetryRequested(Message):
 
 
 class RepeatRequested(Message):
-    """An operator asks that commands that nobody has answered be sent again now instead of at their deadline.
+    """Somebody asks to hear again how a trigger stands, and that commands that nobody has answered be sent again now.
 
-    Only those that were opened before `opened_before` and have been sent. A worker answers a repeat from its ledger, so
-    this makes nobody get a message twice.
+    An operator does, and so does a reader for whom the trigger has stood still for long. Only those commands that were
+    opened before `opened_before` and have been sent are sent again. A worker answers a repeat from its ledger, so this
+    makes nobody get a message twice.
     """
 
     TYPE: ClassVar[str] = "trigger.repeat_requested.v1"

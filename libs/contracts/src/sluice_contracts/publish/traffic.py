@@ -8,7 +8,7 @@ from typing import Final
 
 from sluice_contracts import topics
 from sluice_contracts.base import Message
-from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.event import EventOccurred
@@ -80,7 +80,10 @@ def _flows() -> Iterator[tuple[str, _Ends]]:
     for channel in Channel:
         worker = (f"channel-{channel}",)
         for lane in Lane:
-            yield topics.commands(channel, lane), _Ends(("orchestrator",), worker, (JobsCommanded,))
+            yield (
+                topics.commands(channel, lane),
+                _Ends(("orchestrator", "status-api"), worker, (JobsCommanded, ReportsRequested)),
+            )
         yield topics.receipts(channel), _Ends(("ingest",), worker, (CallbackReceived, TrackingReceived))
     executions = (
         TriggerPlanned,

@@ -71,17 +71,22 @@ class RequestHandler:
         self._wake.signal(*EVERYONE)
 
     async def repeat(self, request: RepeatRequested) -> None:
-        """Send commands again that nobody has answered; whoever has carried one out answers from the ledger."""
-        commands = 0
+        """Say again what is known of a trigger, and send commands again that nobody has answered.
+
+        Whoever has carried one out answers from the ledger.
+        """
         async with self._database.transaction() as connection:
             found = await self._records.triggers(connection, [request.trigger_id])
             trigger = found.get(request.trigger_id)
-            if isinstance(trigger, RunningTrigger) and trigger.plan.workspace_id == request.workspace_id:
-                commands = await requests.repeat(
-                    connection, request.trigger_id, request.opened_before, self._clock.now()
-                )
+            if not isinstance(trigger, RunningTrigger) or trigger.plan.workspace_id != request.workspace_id:
+                _log.warning("request.not_for_this", trigger_id=str(request.trigger_id), action="repeat")
+                return
+            executions = (await executions_of(connection, [request.trigger_id])).get(request.trigger_id, {})
+            commands = await requests.repeat(connection, request.trigger_id, request.opened_before, self._clock.now())
         _log.info("commands.repeat_requested", trigger_id=str(request.trigger_id), commands=commands)
         FAILPOINTS.reach("orchestrator.after_commit")
+        await self._publisher.publish(said_of(trigger, list(executions.values())))
+        FAILPOINTS.reach("orchestrator.after_publish")
         self._wake.signal(*EVERYONE)
 
     async def _change(self, connection: Connection, request: TriggerActionRequested) -> bool:
