@@ -34,6 +34,7 @@ _MOODS: Final[Mapping[Fault, Mood]] = {
     Fault.THROTTLING: Mood.THROTTLING,
 }
 _BACK_SECONDS: Final = 60.0
+_BEHIND_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -116,14 +117,13 @@ class Injector:
             case Fault.STOP:
                 return await self._pause(strike.target, strike.seconds)
             case Fault.RESTART:
-                await asyncio.to_thread(self._stack.restart, strike.target, _BACK_SECONDS)
+                await self._restart(strike.target)
             case Fault.REBALANCE:
                 await topics.disturb_groups(self._stack.connections.kafka, strike.seconds)
             case Fault.FULL_DISK:
                 return await self._fill_disk(strike.seconds)
             case Fault.LOST_LOG:
-                lose = topics.make_anew if strike.seconds else topics.empty
-                await lose(self._stack.connections.kafka, strike.target)
+                await self._lose_log(strike.target, is_made_anew=bool(strike.seconds))
             case mood:
                 await self._turn(_MOODS[mood], strike.seconds)
         return 0
@@ -169,6 +169,33 @@ class Injector:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         return 0
+
+    async def _restart(self, service: str) -> None:
+        await self._runs(service)
+        copies = self._stack.pids(service)
+        for pid in copies:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+            def is_replaced(pid: int = pid) -> bool:
+                running = self._stack.pids(service)
+                return pid not in running and len(running) == len(copies)
+
+            await self._back(is_replaced, f"{service} runs again")
+
+    async def _lose_log(self, topic: str, *, is_made_anew: bool) -> None:
+        """Lose what a topic holds while those who read it are behind."""
+        reader = "status-api" if topic == "deliveries" else f"{_PREFIX}{topic.split('.')[1]}"
+        await self._runs(reader)
+        behind = self._stack.kill(reader, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(_BEHIND_SECONDS)
+            lose = topics.make_anew if is_made_anew else topics.empty
+            await lose(self._stack.connections.kafka, topic)
+        finally:
+            for pid in behind:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     async def _fill_disk(self, seconds: float) -> int | None:
         disk = self._targets.disk

@@ -36,6 +36,7 @@ _IMPATIENT: Final = {
     "SLUICE_COMMAND_DEADLINE_SECONDS": "10",
     "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "20",
     "SLUICE_SESSION_SECONDS": "6",
+    "SLUICE_SILENCE_SECONDS": "10",
 }
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 

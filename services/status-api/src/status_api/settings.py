@@ -14,8 +14,8 @@ class StatusSettings(GuardSettings):
 
     `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
     deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once. What
-    became of an event is shown for `event_retention_days`. `silence_seconds` after the last news of an execution that is
-    not at its end, whoever may know more is asked.
+    became of an event is shown for `event_retention_days`. `silence_seconds` after the last news of an execution that
+    is not at its end, whoever may know more is asked.
     """
 
     receipt_deadline_hours: float = Field(default=72.0, gt=0)
