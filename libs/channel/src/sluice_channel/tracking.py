@@ -10,7 +10,6 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -55,9 +54,7 @@ def sign_link(link: TrackedLink, key: bytes) -> str:
     """
     if link.kind is LinkKind.CLICK and not is_web_address(link.destination):
         raise ValueError(f"a click cannot lead to {link.destination!r}")
-    fields = (link.kind.value, link.channel.value, link.reference, str(link.number), link.destination)
-    body = _encode(_SEPARATOR.join(fields).encode())
-    return f"{body}.{_signature(body, key)}"
+    return _signed(_SEPARATOR.join((link.kind, link.channel, link.reference, str(link.number), link.destination)), key)
 
 
 def read_link(token: str, kind: LinkKind, key: bytes) -> TrackedLink:
@@ -68,7 +65,7 @@ def read_link(token: str, kind: LinkKind, key: bytes) -> TrackedLink:
     body, _, signature = token.rpartition(".")
     if not body or len(token) > _MAX_TOKEN or not token.isascii() or len(signature) != _SIGNATURE_CHARACTERS:
         raise ForgedTokenError("not a link token")
-    if not hmac.compare_digest(_signature(body, key), signature):
+    if not hmac.compare_digest(_signature(body.encode(), key), signature.encode()):
         raise ForgedTokenError("the link's signature is not ours")
     fields = urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode().split(_SEPARATOR, 4)
     if fields[0] != kind:
@@ -97,7 +94,7 @@ class Links:
 
     def open_pixel(self, channel: Channel, reference: str) -> str:
         """Return the address of the image that says the message was opened."""
-        return f"{self._base_url}/o/{sign_link(TrackedLink(LinkKind.OPEN, channel, reference), self._key)}.gif"
+        return f"{self._base_url}/o/{_signed(f'o|{channel}|{reference}|0|', self._key)}.gif"
 
     def click(self, channel: Channel, reference: str, number: int, destination: str) -> str:
         """Return the address that notes the click and leads on to `destination`.
@@ -109,12 +106,17 @@ class Links:
 
     def unsubscribe(self, channel: Channel, reference: str) -> str:
         """Return the address for `List-Unsubscribe`: a POST unsubscribes, a GET shows a page that asks (RFC 8058)."""
-        return f"{self._base_url}/u/{sign_link(TrackedLink(LinkKind.UNSUBSCRIBE, channel, reference), self._key)}"
+        return f"{self._base_url}/u/{_signed(f'u|{channel}|{reference}|0|', self._key)}"
 
 
-def _signature(body: str, key: bytes) -> str:
-    return _encode(hmac.digest(key, body.encode(), sha256)[:_SIGNATURE_BYTES])
+def _signed(content: str, key: bytes) -> str:
+    body = _encoded(content.encode())
+    return (body + b"." + _signature(body, key)).decode()
 
 
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
+def _signature(body: bytes, key: bytes) -> bytes:
+    return _encoded(hmac.digest(key, body, "sha256")[:_SIGNATURE_BYTES])
+
+
+def _encoded(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from channel_email.plain_text import text_template_of
@@ -80,8 +79,8 @@ class EmailChannel:
                 html = track(html, self._links, envelope.reference)
             html = html.replace(_UNSUBSCRIBE_PLACEHOLDER, unsubscribe)
         sender = envelope.sender
-        return replace(
-            message,
+        return EmailMessage(
+            subject=message.subject,
             html=html,
             text=None if text is None else text.replace(_UNSUBSCRIBE_PLACEHOLDER, unsubscribe),
             from_email=sender.from_email,

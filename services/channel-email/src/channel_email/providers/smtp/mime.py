@@ -101,6 +101,11 @@ def _skeleton(from_email: str, from_name: str | None, reply_to: str | None) -> b
     return b"\r\n".join([*lines, b"MIME-Version: 1.0", b""])
 
 
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> bytes:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC)).encode()
+
+
 def compose(
     message: EmailMessage,
     *,
@@ -121,7 +126,7 @@ def compose(
         _skeleton(from_email, from_name, reply_to),
         b"To: ", checked_address(to).encode(),
         b"\r\nSubject: ", header_value(message.subject),
-        b"\r\nDate: ", format_datetime(datetime.fromtimestamp(now, UTC)).encode(),
+        b"\r\nDate: ", _date(int(now)),
         b"\r\nMessage-ID: <", identifier.encode(), b"@", domain, b">\r\n",
     ]  # fmt: skip
     for name, value in message.headers.items():
@@ -155,9 +160,13 @@ def _part(content_type: bytes, text: str) -> bytes:
 def _transfer_encoded(raw: bytes) -> tuple[bytes, bytes]:
     """Return the cheapest encoding that any server takes: 7bit, else quoted-printable for mostly ASCII, else base64."""
     body = _LINE_END.sub(b"\r\n", raw)
-    if body.isascii() and b"\x00" not in body and all(len(line) <= _LONGEST_LINE for line in body.split(b"\r\n")):
+    if body.isascii() and b"\x00" not in body and _has_short_lines(body):
         return b"7bit", body
     if sum(byte > 127 for byte in body[:1000]) * 6 < min(len(body), 1000):
         return b"quoted-printable", _LINE_END.sub(b"\r\n", b2a_qp(body, istext=True))
     lines = (b2a_base64(body[start : start + 57], newline=False) for start in range(0, len(body), 57))
     return b"base64", b"\r\n".join(lines)
+
+
+def _has_short_lines(body: bytes) -> bool:
+    return len(body) <= _LONGEST_LINE or max(map(len, body.split(b"\r\n"))) <= _LONGEST_LINE

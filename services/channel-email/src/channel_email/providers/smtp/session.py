@@ -97,8 +97,9 @@ class _Replies(asyncio.Protocol):
 
     async def writable(self) -> None:
         """Wait until the transport takes more. Raises TimeoutError when the server has stopped reading."""
-        async with asyncio.timeout(REPLY_SECONDS):
-            await self._writable.wait()
+        if not self._writable.is_set():
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._writable.wait()
 
 
 class Session:
