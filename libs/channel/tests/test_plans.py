@@ -73,7 +73,7 @@ async def test_no_statement_reads_a_whole_table(bench) -> None:
         (ledger.renew, (*place, 0, uuid4(), 30.0)),
         (ledger.prove_own, (*place, 0, [1])),
         (ledger.proven_before, place),
-        (ledger.waves_of_jobs, jobs),
+        (ledger.waves_of_commands, ([execution, uuid4()], [0, 0], [0, 0])),
         (ledger.facts_of_jobs, jobs),
         (receipts.conversations_with, (workspace, ["+11", "+12"])),
         (allowances.counted_here, (workspace, ["person 1"], bench.clock.now(), execution, [1])),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from sluice_channel.reports import Reports, pack, unpack, unpack_columns
@@ -26,8 +26,7 @@ WAVE_SIZE: Final = 50
 _sql = statements.load("sluice_channel", "ledger.sql")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandKey:
+class CommandKey(NamedTuple):
     """What names a command for ever."""
 
     execution_id: UUID
@@ -58,14 +57,18 @@ class WaveFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class JobPlace:
-    """Where a job stands in the ledger. `is_doubtful`: it is not written down that the provider has it."""
+class WavePlace:
+    """Where the jobs of a wave stand, and whose they are; `is_open`: it is not written down what came of them."""
 
+    key: CommandKey
     wave: int
+    first_seq: int
+    last_seq: int
     workspace_id: UUID
     trigger_id: UUID
     epoch: int
-    is_doubtful: bool
+    is_open: bool
+    doubtful: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +236,24 @@ class LedgerReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def places(self, references: Sequence[JobReference]) -> list[JobPlace | None]:
-        """Return where each job stands, None for one that is not in the ledger."""
-        places: list[JobPlace | None] = [None] * len(references)
+    async def places(self, commands: Collection[CommandKey]) -> dict[CommandKey, list[WavePlace]]:
+        """Return the waves of commands, as far as the ledger has them."""
+        places: dict[CommandKey, list[WavePlace]] = {}
         async with self._database.connection() as connection:
-            for row in await connection.fetch(_sql.waves_of_jobs, *_columns(references)):
-                places[row["place"]] = JobPlace(
-                    row["wave"], row["workspace_id"], row["trigger_id"], row["epoch"], row["is_doubtful"],
-                )  # fmt: skip
+            rows = await connection.fetch(
+                _sql.waves_of_commands,
+                [key.execution_id for key in commands],
+                [key.page for key in commands],
+                [key.round for key in commands],
+            )
+        for row in rows:
+            key = CommandKey(row["execution_id"], row["page"], row["round"])
+            places.setdefault(key, []).append(
+                WavePlace(
+                    key, row["wave"], row["first_seq"], row["last_seq"], row["workspace_id"], row["trigger_id"],
+                    row["epoch"], row["is_open"], frozenset(row["doubtful"] or ()),
+                )
+            )  # fmt: skip
         return places
 
     async def people(self, references: Sequence[JobReference]) -> list[Person | None]:

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 
 from sluice_channel.arrivals import Arrival
 from sluice_channel.conversations import Conversations
-from sluice_channel.ledger import JobPlace, LedgerReader
+from sluice_channel.ledger import CommandKey, LedgerReader, WavePlace
+from sluice_contracts.identifiers import page_of
 from sluice_contracts.references import ForgedReferenceError, JobReference, read_reference
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(NamedTuple):
     """A receipt with its job."""
 
     arrival: Arrival
-    reference: JobReference
-    place: JobPlace
+    seq: int
+    place: WavePlace
+
+    @property
+    def reference(self) -> JobReference:
+        """The job, as it was commanded."""
+        key = self.place.key
+        return JobReference(key.execution_id, self.seq, key.round)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +55,25 @@ class Matcher:
 
         A receipt from one workspace's provider account never speaks of another workspace's job: it is dropped.
         """
-        named: list[tuple[Arrival, JobReference]] = []
+        named: list[tuple[Arrival, CommandKey, int]] = []
         unnamed: list[Arrival] = []
         for arrival in arrivals:
             reference = self._read(arrival)
             if reference is None:
                 unnamed.append(arrival)
             else:
-                named.append((arrival, reference))
+                named.append((arrival, _command_of(reference), reference.seq))
         found, nameless = await self._by_address(unnamed)
-        named += found
-        places = await self._ledger.places([reference for _, reference in named]) if named else []
+        named += [(arrival, _command_of(reference), reference.seq) for arrival, reference in found]
+        places = await self._ledger.places({key for _, key, _ in named}) if named else {}
         matched: list[Matched] = []
         unknown: list[Arrival] = []
-        for (arrival, reference), place in zip(named, places, strict=True):
+        for arrival, key, seq in named:
+            place = next((wave for wave in places.get(key, ()) if wave.first_seq <= seq <= wave.last_seq), None)
             if place is None:
                 unknown.append(arrival)
             elif arrival.workspace_id in (None, place.workspace_id):
-                matched.append(Matched(arrival, reference, place))
+                matched.append(Matched(arrival, seq, place))
             else:
                 _log.warning("receipt.of_another_workspace", account=str(arrival.account_id))
         return Matches(matched, unknown, nameless)
@@ -102,3 +110,7 @@ class Matcher:
                 else:
                     found.append((arrival, reference))
         return found, nameless
+
+
+def _command_of(reference: JobReference) -> CommandKey:
+    return CommandKey(reference.execution_id, page_of(reference.seq), reference.round)

@@ -19,7 +19,7 @@ from sluice_channel.ledger import CommandKey, Ledger, LedgerReader, Person
 from sluice_channel.matching import Matched, Matcher
 from sluice_channel.parking import Parking
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key, page_of
+from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_contracts.messages.receipt import CallbackReceived, decode_receipt
 from sluice_contracts.vocabulary import Channel, JobState, SuppressionReason
@@ -90,11 +90,9 @@ class Receipts:
     async def _prove(self, matched: Sequence[Matched]) -> None:
         """Tell the ledger of jobs whose hand-over it is not sure of, so that nobody hands them over again."""
         waves: defaultdict[tuple[CommandKey, int], set[int]] = defaultdict(set)
-        for match in matched:
-            if match.place.is_doubtful:
-                reference = match.reference
-                key = CommandKey(reference.execution_id, page_of(reference.seq), reference.round)
-                waves[key, match.place.wave].add(reference.seq)
+        for _, seq, place in matched:
+            if place.is_open or seq in place.doubtful:
+                waves[place.key, place.wave].add(seq)
         for (key, wave), seqs in waves.items():
             await self._ledger.prove(key, wave, seqs)
 
@@ -138,7 +136,7 @@ class Receipts:
     def _reports(self, matched: Sequence[Matched]) -> list[OutboundRecord]:
         pages: defaultdict[tuple[UUID, int], list[Matched]] = defaultdict(list)
         for match in matched:
-            pages[match.reference.execution_id, page_of(match.reference.seq)].append(match)
+            pages[match.place.key[:2]].append(match)
         now = self._clock.now()
         return [
             self._report(page, group[first : first + REPORTS_IN_A_RECORD], now)
@@ -148,11 +146,11 @@ class Receipts:
 
     def _report(self, page: int, matched: Sequence[Matched], now: datetime) -> OutboundRecord:
         """Whatever a receipt says, it proves the hand-over: every report says `sent` beside it."""
-        place, execution_id = matched[0].place, matched[0].reference.execution_id
+        place = matched[0].place
         receipts = [match.arrival.receipt for match in matched]
         nothing: list[Any] = [None] * len(matched)
         columns = ReportedJobs.model_construct(
-            seq=[match.reference.seq for match in matched],
+            seq=[match.seq for match in matched],
             at=[match.arrival.at_ms for match in matched],
             state=[JobState.SENT] * len(matched),
             message=[receipt.message for receipt in receipts],
@@ -172,11 +170,11 @@ class Receipts:
         message = JobsReported.model_construct(
             workspace_id=place.workspace_id,
             trigger_id=place.trigger_id,
-            execution_id=execution_id,
+            execution_id=place.key.execution_id,
             channel=self._channel,
             page=page,
             answers_round=None,
             reported_at=now,
             jobs=columns,
         )
-        return outbound(topics.DELIVERIES, page_key(execution_id, page), message)
+        return outbound(topics.DELIVERIES, page_key(place.key.execution_id, page), message)

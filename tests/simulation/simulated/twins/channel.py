@@ -126,13 +126,16 @@ def proven_before(tx: Transaction, execution_id: UUID, page: int, number: int) -
     return [{"seq": seq} for seq in sorted(proven)]
 
 
-def waves_of_jobs(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
-    names = ("wave", "workspace_id", "trigger_id", "epoch")
+def waves_of_commands(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    names = (
+        "execution_id", "page", "round", "wave", "first_seq", "last_seq", "workspace_id", "trigger_id", "epoch",
+        "doubtful",
+    )  # fmt: skip
     return [
-        {"place": place}
-        | {name: row[name] for name in names}
-        | {"is_doubtful": row["recorded_at"] is None or (None if row["doubtful"] is None else seq in row["doubtful"])}
-        for place, seq, row in _waves_with(tx, columns)
+        {name: row[name] for name in names} | {"is_open": row["recorded_at"] is None}
+        for command in zip(*columns, strict=True)
+        for key, row in tx.rows("waves")
+        if key[:3] == command
     ]
 
 

@@ -97,27 +97,17 @@ SELECT DISTINCT unnest(proven) AS seq
 FROM waves
 WHERE execution_id = $1 AND page = $2 AND round < $3 AND proven IS NOT NULL
 
--- name: waves_of_jobs
--- The waves that hold these jobs: $1 executions, $2 pages, $3 rounds, $4 positions, one entry a job.
--- A command's few waves are read once, not once for each of its jobs: their rows are wide.
-WITH job AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
-        WITH ORDINALITY AS job (execution_id, page, round, seq, ordinality)
-), held AS MATERIALIZED (
-    SELECT execution_id, page, round, wave, first_seq, last_seq, workspace_id, trigger_id, epoch,
-           recorded_at IS NULL AS is_open, doubtful
-    FROM (SELECT DISTINCT execution_id, page, round FROM job) AS command
-    JOIN waves USING (execution_id, page, round)
-)
+-- name: waves_of_commands
+-- The waves of some commands: $1 executions, $2 pages, $3 rounds, one entry a command.
 SELECT
-    job.ordinality - 1 AS place, held.wave, held.workspace_id, held.trigger_id, held.epoch,
-    held.is_open OR job.seq = ANY (held.doubtful) AS is_doubtful
-FROM job
-JOIN held USING (execution_id, page, round)
-WHERE job.seq BETWEEN held.first_seq AND held.last_seq
+    wave.execution_id, wave.page, wave.round, wave.wave, wave.first_seq, wave.last_seq, wave.workspace_id,
+    wave.trigger_id, wave.epoch, wave.recorded_at IS NULL AS is_open, wave.doubtful
+FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS command (execution_id, page, round)
+JOIN waves AS wave
+    ON wave.execution_id = command.execution_id AND wave.page = command.page AND wave.round = command.round
 
 -- name: facts_of_jobs
--- What the ledger knows of the people behind these jobs; the same arguments as `waves_of_jobs`.
+-- What the ledger knows of the people behind these jobs: $1 executions, $2 pages, $3 rounds, $4 positions, one entry a job.
 SELECT job.ordinality - 1 AS place, wave.workspace_id, wave.category, wave.facts
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
     WITH ORDINALITY AS job (execution_id, page, round, seq, ordinality)

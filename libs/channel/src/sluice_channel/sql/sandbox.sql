@@ -1,16 +1,19 @@
 -- name: keep
--- Keep what one call handed over: a row a message. A column of nothing but what is usual comes as NULL.
+-- Keep what one call handed over: a row a message. A column of nothing but what is usual comes as NULL; the others as
+-- JSON, because arrays cost the driver half as much again.
 INSERT INTO sandbox_messages (
     call_id, workspace_id, account_id, at, trigger_id, job_id, reference, address, attempt, accepted, behaviour, sender,
     subject, text, html, headers
 )
 SELECT
-    $1, $2, $3, $4, $5, message.job_id, message.reference, message.address, coalesce(message.attempt, 1),
-    coalesce(message.accepted, true), message.behaviour, message.sender, message.subject, message.text, message.html,
-    message.headers::jsonb
-FROM unnest(
-    $6::text[], $7::text[], $8::text[], $9::integer[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[],
-    $15::text[], $16::text[]
+    $1, $2, $3, $4, $5, message.job_id, message.reference, message.address, coalesce(message.attempt::integer, 1),
+    coalesce(message.accepted::boolean, true), message.behaviour, message.sender, message.subject, message.text,
+    message.html, message.headers::jsonb
+FROM ROWS FROM (
+    json_array_elements_text($6::json), json_array_elements_text($7::json), json_array_elements_text($8::json),
+    json_array_elements_text($9::json), json_array_elements_text($10::json), json_array_elements_text($11::json),
+    json_array_elements_text($12::json), json_array_elements_text($13::json), json_array_elements_text($14::json),
+    json_array_elements_text($15::json), json_array_elements_text($16::json)
 ) AS message (
     job_id, reference, address, attempt, accepted, behaviour, sender, subject, text, html, headers
 )
