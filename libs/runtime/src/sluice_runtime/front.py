@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
 from typing import Final
@@ -63,41 +63,23 @@ def front(translate: Translate | None) -> Middleware:
         request[REQUEST_ID] = request_id
         logging.CURRENT_REQUEST.set(request_id)
         route = route_of(request)
-
-        async def answered() -> web.StreamResponse:
-            response = await _answered(request, route, handler, translate)
+        method = _known(request.method)
+        attributes = {"http.request.method": method, "http.route": route}
+        incoming = tracing.extract(request.headers)
+        with tracing.span(f"{method} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes) as span:
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, a caller gets a document and the log the rest
+                response = _answer_to(error, request, route, translate)
             if route not in _PROBES:
-                _note(request, route, response, perf_counter() - began)
+                _note(method, route, response, perf_counter() - began)
+            if span.is_recording():
+                span.set_attribute("http.response.status_code", response.status)
+                if response.status >= 500:
+                    span.set_status(StatusCode.ERROR)
             return response
 
-        if tracing.is_recording() or tracing.TRACEPARENT in request.headers:
-            return await _traced(request, route, answered)
-        return await answered()
-
     return answer
-
-
-async def _traced(
-    request: web.Request, route: str, answered: Callable[[], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    method = _known(request.method)
-    attributes = {"http.request.method": method, "http.route": route}
-    incoming = tracing.extract(request.headers)
-    with tracing.span(f"{method} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes) as span:
-        response = await answered()
-        span.set_attribute("http.response.status_code", response.status)
-        if response.status >= 500:
-            span.set_status(StatusCode.ERROR)
-        return response
-
-
-async def _answered(
-    request: web.Request, route: str, handler: Handler, translate: Translate | None
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, a caller gets a document and the log the rest
-        return _answer_to(error, request, route, translate)
 
 
 def _known(method: str) -> str:
@@ -105,9 +87,8 @@ def _known(method: str) -> str:
     return method if method in hdrs.METH_ALL else "OTHER"
 
 
-def _note(request: web.Request, route: str, response: web.StreamResponse, seconds: float) -> None:
+def _note(method: str, route: str, response: web.StreamResponse, seconds: float) -> None:
     status = response.status
-    method = _known(request.method)
     if isinstance(response, web.Response):
         _timer(route, method, status).observe(seconds)
     else:

@@ -66,6 +66,9 @@ async def read_body(request: web.Request, limit: int = DEFAULT_BODY_LIMIT) -> by
     chunks: list[bytes] = []
     size = 0
     try:
+        if request.content.is_eof() and request.content.total_bytes <= limit:
+            # It came with its headers, as small ones do.
+            return request.content.read_nowait()
         while chunk := await request.content.readany():
             size += len(chunk)
             if size > limit:

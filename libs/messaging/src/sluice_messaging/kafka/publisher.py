@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import collections
 from collections.abc import Sequence
+from functools import cache
+from time import perf_counter
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
+from prometheus_client import Counter
 
 from sluice_messaging import errors
 from sluice_messaging.kafka.producer import Producer, ProducerSupply
@@ -30,19 +33,24 @@ class KafkaPublisher:
         """Publish; see `ports.EventPublisher`."""
         if not records:
             return
+        began = perf_counter()
         try:
-            with metrics.PUBLISH_SECONDS.time():
-                async with asyncio.timeout(timeout):
-                    await self._send(await self._supply.producer(), records)
+            async with asyncio.timeout(timeout):
+                await self._send(await self._supply.producer(), records)
         except _TOO_LARGE as error:
             raise errors.RecordTooLargeError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
             metrics.PUBLISH_FAILURES.inc()
             self._supply.failed()
             raise errors.BrokerUnavailableError(f"nothing acknowledged in {timeout} s: {error!r}") from error
+        finally:
+            metrics.PUBLISH_SECONDS.observe(perf_counter() - began)
         self._supply.succeeded()
-        for topic, count in Counter(record.topic for record in records).items():
-            metrics.PUBLISHED_RECORDS.labels(topic).inc(count)
+        if len(records) == 1:
+            _published(records[0].topic).inc()
+            return
+        for topic, count in collections.Counter(record.topic for record in records).items():
+            _published(topic).inc(count)
 
     async def healthy(self) -> bool:
         """Ask; see `ports.EventPublisher`."""
@@ -72,7 +80,10 @@ class KafkaPublisher:
                     raise
         finally:
             for acknowledgement in acknowledgements:
-                acknowledgement.add_done_callback(_look_at)
+                if acknowledgement.done():
+                    _look_at(acknowledgement)
+                else:
+                    acknowledgement.add_done_callback(_look_at)
 
     async def _take(
         self, producer: Producer, record: OutboundRecord, headers: list[tuple[str, bytes]]
@@ -82,6 +93,11 @@ class KafkaPublisher:
         except KafkaError as error:
             self._supply.not_taken(producer, error)
             raise
+
+
+@cache
+def _published(topic: str) -> Counter:
+    return metrics.PUBLISHED_RECORDS.labels(topic)
 
 
 def _look_at(acknowledgement: asyncio.Future[Any]) -> None:

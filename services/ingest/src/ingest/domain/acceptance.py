@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ingest.domain import naming
-from ingest.domain.bodies import CommonFields, EmailSend, SendBody, SmsSend, WhatsAppSend, WorkflowTrigger
+from ingest.domain.bodies import CommonFields, EmailSend, SendBody, WhatsAppSend, WorkflowTrigger
 from ingest.domain.contents import content_of
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.lanes import effective_category, lane_for
@@ -17,10 +17,13 @@ from ingest.domain.refusal import RefusedError, WrongField
 from sluice_catalog.addresses import normalise_email
 from sluice_catalog.models import WorkflowReference
 from sluice_contracts.messages.content import Sender
-from sluice_contracts.messages.trigger import DirectSend, Recipients, TriggerAccepted, WorkflowStart
+from sluice_contracts.messages.trigger import Recipients, TriggerAccepted, WorkflowStart
 from sluice_contracts.vocabulary import Category, Channel
 
 FURTHEST: Final = timedelta(days=365)
+_NO_SENDER: Final = Sender()
+_IDENTITIES: Final = {Channel.SMS: "sms_identity_id", Channel.WHATSAPP: "whatsapp_identity_id"}
+"""The field of a body that names the provider account to send from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,12 @@ def accept_send(
     _check_times(body, circumstances.now)
     recipients = recipients_of(body, workspace_id, definitions)
     chosen = content_of(body, channel, workspace_id, definitions)
-    category = effective_category(_asked_category(body), chosen.category, recipients)
+    category = effective_category(_asked_category(body, channel), chosen.category, recipients)
     trigger = TriggerAccepted(
         **_common(body, circumstances, recipients, category),
         campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
-        plan=DirectSend(channel=channel, content=chosen.content),
-        variables=_direct_names(body) | body.variables,
+        plan=chosen.plan,
+        variables=_direct_names(body) | body.variables if channel is Channel.EMAIL else body.variables,
         sender=_sender(body, channel, workspace_id, definitions),
     )
     job_id = naming.only_job(circumstances.trigger_id, channel) if is_single(recipients) else None
@@ -114,8 +117,9 @@ def _check_times(body: CommonFields, now: datetime) -> None:
         raise RefusedError(wrong)
 
 
-def _asked_category(body: SendBody) -> Category | None:
-    if not isinstance(body, WhatsAppSend) or body.conversation_category is None:
+def _asked_category(body: SendBody, channel: Channel) -> Category | None:
+    # To ask a model of which class it is takes longer than all the rest.
+    if channel is not Channel.WHATSAPP or not isinstance(body, WhatsAppSend) or body.conversation_category is None:
         return body.category
     conversation = Category(body.conversation_category)
     if body.category not in {None, conversation}:
@@ -134,19 +138,19 @@ def _direct_names(body: SendBody) -> dict[str, Any]:
 
 
 def _sender(body: SendBody, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> Sender:
-    match body:
-        case EmailSend():
-            addresses = {"from_email": body.from_email, "reply_to": body.reply_to}
-            wrong = [name for name, text in addresses.items() if text is not None and normalise_email(text) is None]
-            if wrong:
-                raise RefusedError([WrongField(name, "is not an email address") for name in wrong])
-            return Sender(from_email=body.from_email, from_name=body.from_name, reply_to=body.reply_to)
-        case SmsSend(sms_identity_id=str(identity)):
-            return Sender(account_id=_account("sms_identity_id", identity, channel, workspace_id, definitions))
-        case WhatsAppSend(whatsapp_identity_id=str(identity)):
-            return Sender(account_id=_account("whatsapp_identity_id", identity, channel, workspace_id, definitions))
-        case _:
-            return Sender()
+    field = _IDENTITIES.get(channel)
+    if field is not None:
+        identity = getattr(body, field)
+        if identity is None:
+            return _NO_SENDER
+        return Sender(account_id=_account(field, identity, channel, workspace_id, definitions))
+    if not isinstance(body, EmailSend):
+        return _NO_SENDER
+    addresses = {"from_email": body.from_email, "reply_to": body.reply_to}
+    wrong = [name for name, text in addresses.items() if text is not None and normalise_email(text) is None]
+    if wrong:
+        raise RefusedError([WrongField(name, "is not an email address") for name in wrong])
+    return Sender(from_email=body.from_email, from_name=body.from_name, reply_to=body.reply_to)
 
 
 def _account(field: str, identity: str, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> UUID:

@@ -10,8 +10,10 @@ from uuid import UUID
 from ingest.domain.bodies import EmailSend, SendBody, SmsSend, WhatsAppSend
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError, WrongField
+from sluice_catalog.models import TemplateReference
 from sluice_catalog.templating import TemplateLimitExceeded, TemplateSyntaxProblem, parse
 from sluice_contracts.messages.content import Content, InlineEmail, InlineSms, InlineWhatsApp, TemplateContent
+from sluice_contracts.messages.trigger import DirectSend
 from sluice_contracts.vocabulary import Category, Channel
 
 _INLINE_FIELDS: Final = {
@@ -23,9 +25,9 @@ _INLINE_FIELDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ChosenContent:
-    """The content, its name for people (None where it has none), and the category of the template behind it."""
+    """The plan to send it, its name for people (None where it has none), and the category of the template behind it."""
 
-    content: Content
+    plan: DirectSend
     name: str | None
     category: Category | None
 
@@ -47,28 +49,35 @@ def content_of(body: SendBody, channel: Channel, workspace_id: UUID, definitions
     if template.channel is not channel:
         message = f"the template {template.key!r} is for {template.channel.value}, not for {channel.value}"
         raise RefusedError([WrongField("template_key", message)])
-    return ChosenContent(
-        TemplateContent(template_id=template.template_id, version=template.version, key=template.key),
-        template.key,
-        template.category,
-    )
+    return _stored(template)
+
+
+@lru_cache(maxsize=4096)
+def _stored(template: TemplateReference) -> ChosenContent:
+    """Many requests in a row name one template: what they have in common is made once."""
+    content = TemplateContent(template_id=template.template_id, version=template.version, key=template.key)
+    return ChosenContent(DirectSend(channel=template.channel, content=content), template.key, template.category)
+
+
+def _given(channel: Channel, content: Content, name: str | None = None) -> ChosenContent:
+    return ChosenContent(DirectSend(channel=channel, content=content), name, None)
 
 
 def _inline(body: SendBody, channel: Channel) -> ChosenContent:
     match body:
         case SmsSend(text=str(text)):
             _check_sources(text=text)
-            return ChosenContent(InlineSms(text=text), None, None)
+            return _given(channel, InlineSms(text=text))
         case EmailSend(subject=str(subject), content=html, plain_text_content=text) if html or text:
             _check_sources(subject=subject, content=html, plain_text_content=text)
-            return ChosenContent(InlineEmail(subject=subject, html=html, text=text), None, None)
+            return _given(channel, InlineEmail(subject=subject, html=html, text=text))
         case WhatsAppSend(template_name=str(name), language=str(language), text=None):
             components = [dict(component) for component in body.components or ()]
             content = InlineWhatsApp(template_name=name, language=language, components=components)
-            return ChosenContent(content, name, None)
+            return _given(channel, content, name)
         case WhatsAppSend(template_name=None, language=None, components=None, text=str(text)):
             _check_sources(text=text)
-            return ChosenContent(InlineWhatsApp(text=text), None, None)
+            return _given(channel, InlineWhatsApp(text=text))
         case _:
             raise RefusedError([WrongField("template_key", _needed(channel))])
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, Recipients
+from sluice_contracts.messages.trigger import Recipients
 from sluice_contracts.vocabulary import Category, Lane
 
 
 def is_audience(recipients: Recipients) -> bool:
     """Whether the recipients have to be looked up (a tag, a segment, a list, everyone) instead of being named."""
-    return not isinstance(recipients, ContactRecipients | AddressRecipients)
+    return recipients.kind not in {"contacts", "addresses"}
 
 
 def effective_category(asked: Category | None, defined: Category | None, recipients: Recipients) -> Category:

@@ -65,11 +65,9 @@ def _known_fields(body: type[CommonFields]) -> tuple[str, ...]:
 
 def is_single(recipients: Recipients) -> bool:
     """Whether there is exactly one recipient, named by the caller."""
-    match recipients:
-        case ContactRecipients(external_ids=[_]) | AddressRecipients(addresses=[_]):
-            return True
-        case _:
-            return False
+    if recipients.kind == "contacts":
+        return len(recipients.external_ids) == 1
+    return recipients.kind == "addresses" and len(recipients.addresses) == 1
 
 
 def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
