@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from sluice_catalog.models import Contact
-from sluice_catalog.templating import contact_paths, contact_value, parse, render_values
+from sluice_catalog.templating import contact_column, contact_paths, parse, render_values
 
 ADA = Contact(
     id=UUID(int=1),
@@ -71,10 +71,10 @@ def test_values_travel_by_path_and_come_out_where_they_belong(source: str, expec
     channel_variables = {"greeting": "Hello"}
     template = parse(source, escape_html=False)
     paths = contact_paths(template.references, variables | channel_variables)
-    fields = {path: contact_value(ADA, path) for path in paths}
+    fields = {path: contact_column([ADA], path)[0] for path in paths}
     assert template.render(render_values(fields, variables, channel_variables)) == expected
 
 
 def test_a_path_that_leads_nowhere_is_none() -> None:
-    assert contact_value(ADA, "attributes.nothing") is None
-    assert contact_value(ADA, "nothing") is None
+    assert contact_column([ADA, None], "attributes.nothing") == [None, None]
+    assert contact_column([ADA], "nothing") == [None]

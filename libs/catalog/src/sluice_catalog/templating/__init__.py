@@ -8,7 +8,7 @@ from sluice_catalog.templating.problems import (
     TemplateRenderProblem,
     TemplateSyntaxProblem,
 )
-from sluice_catalog.templating.variables import contact_paths, contact_value, render_values
+from sluice_catalog.templating.variables import contact_column, contact_paths, render_values
 
 __all__ = [
     "CompiledTemplate",
@@ -17,8 +17,8 @@ __all__ = [
     "TemplateProblem",
     "TemplateRenderProblem",
     "TemplateSyntaxProblem",
+    "contact_column",
     "contact_paths",
-    "contact_value",
     "parse",
     "render_values",
 ]

@@ -11,7 +11,10 @@ from typing import Any, Final
 
 from sluice_catalog.models import Contact
 
-TOP_LEVEL_FIELDS: Final = (
+TOP_LEVELSTEPS: Final = "steps"
+"""The field of a command that is no contact's: how each one's waits for events ended, by step."""
+
+_FIELDS: Final = (
     "name",
     "first_name",
     "last_name",
@@ -23,6 +26,7 @@ TOP_LEVEL_FIELDS: Final = (
 )
 _FIELDS: Final = frozenset((*TOP_LEVEL_FIELDS, "status", "country", "tags", "attributes", "opt_outs"))
 _ALIAS: Final = "contact_"
+_ATTRIBUTE: Final = "attributes."
 
 
 def contact_paths(references: Iterable[str], given: Mapping[str, Any]) -> list[str]:
@@ -48,13 +52,18 @@ def _path(segments: list[str]) -> str:
     return ".".join(segments[:2]) if segments[0] == "attributes" else segments[0]
 
 
-def contact_value(contact: Contact, path: str) -> Any:
-    """Return the value that a path of `contact_paths` leads to, None where the contact has none."""
-    field, _, attribute = path.partition(".")
-    value = contact.values().get(field)
-    if not attribute:
-        return value
-    return value.get(attribute) if isinstance(value, dict) else None
+def contact_column(contacts: Iterable[Contact | None], path: str) -> list[Any]:
+    """Return what a path of `contact_paths` leads to, one value a contact, None where it or the contact is not there.
+
+    Read field by field: all values of a contact as JSON would take ten times as long.
+    """
+    if path.startswith(_ATTRIBUTE):
+        name = path.removeprefix(_ATTRIBUTE)
+        return [contact and contact.attributes.get(name) for contact in contacts]
+    if path not in _FIELDS:
+        return [None for _ in contacts]
+    values = [contact and getattr(contact, path) for contact in contacts]
+    return [value and list(value) for value in values] if path == "tags" else values
 
 
 def field_of(path: Sequence[str]) -> str | None:
@@ -83,6 +92,8 @@ def render_values(
     attributes: dict[str, Any] = {}
     for path, value in fields.items():
         field, _, attribute = path.partition(".")
+        if field == STEPS:
+            continue
         if attribute:
             attributes[attribute] = value
         elif field == "attributes" and isinstance(value, dict):
@@ -95,4 +106,6 @@ def render_values(
     values["contact"] = contact
     values.update(variables)
     values.update(channel_variables or {})
+    if STEPS in fields:
+        values[STEPS] = fields[STEPS]
     return values

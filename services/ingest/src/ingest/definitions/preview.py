@@ -81,7 +81,7 @@ def _values(template: TemplateVersion, wanted: PreviewBody, contact: Contact | N
     fields: dict[str, Any] = {}
     if contact is not None:
         paths = templating.contact_paths(template.references, wanted.variables)
-        fields = {path: templating.contact_value(contact, path) for path in paths}
+        fields = {path: templating.contact_column([contact], path)[0] for path in paths}
     return templating.render_values(fields, wanted.variables)
 
 

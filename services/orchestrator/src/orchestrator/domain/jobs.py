@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.domain.cohort import Address, Position, read_address
 from orchestrator.domain.plan import ExecutionPlan
 from sluice_catalog.models import Contact
-from sluice_catalog.templating import contact_value
+from sluice_catalog.templating import contact_column
 from sluice_catalog.variants import country_of
 from sluice_contracts.messages.command import CommandedJobs
 from sluice_contracts.messages.trigger import AddressRecipients, Recipients, TriggerAccepted
@@ -128,7 +128,7 @@ class Crowd:
             verdict=[verdict and verdict[0] for verdict in verdicts],
             verdict_detail=[verdict and verdict[1] for verdict in verdicts],
             attempts=list(attempts),
-            fields={path: [contact and contact_value(contact, path) for contact in contacts] for path in paths},
+            fields={path: contact_column(contacts, path) for path in paths},
         )
 
 
