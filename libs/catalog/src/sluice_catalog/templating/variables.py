@@ -11,10 +11,7 @@ from typing import Any, Final
 
 from sluice_catalog.models import Contact
 
-TOP_LEVELSTEPS: Final = "steps"
-"""The field of a command that is no contact's: how each one's waits for events ended, by step."""
-
-_FIELDS: Final = (
+TOP_LEVEL_FIELDS: Final = (
     "name",
     "first_name",
     "last_name",
@@ -24,6 +21,9 @@ _FIELDS: Final = (
     "locale",
     "timezone",
 )
+STEPS: Final = "steps"
+"""The field of a command that is no contact's: how each one's waits for events ended, by step."""
+
 _FIELDS: Final = frozenset((*TOP_LEVEL_FIELDS, "status", "country", "tags", "attributes", "opt_outs"))
 _ALIAS: Final = "contact_"
 _ATTRIBUTE: Final = "attributes."
