@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from sluice_contracts.base import format_instant
 from sluice_runtime.doors import Door
@@ -30,6 +31,27 @@ _REASONS: Final = {
     413: "Payload Too Large",
     422: "Unprocessable Entity",
 }
+
+
+class NovuAnswer(BaseModel):
+    """What went well: `data`, and beside it only what tells where a page of a list lies."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: Any
+
+
+class NovuError(BaseModel):
+    """What went wrong. With 400 `errors` is a list, with 422 an object of messages by field."""
+
+    model_config = ConfigDict(extra="allow")
+
+    statusCode: int  # noqa: N815 - it is the name on the wire
+    timestamp: str
+    path: str
+    message: str
+    error: str
+    ctx: dict[str, Any]
 
 
 def enveloped(data: Any, status: int = 200) -> web.Response:

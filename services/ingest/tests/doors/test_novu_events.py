@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ingest.domain.acceptance import Circumstances
-from ingest.doors.novu.bodies import BroadcastBody, TriggerBody
+from ingest.doors.novu.bodies import BroadcastBody, EventBody
 from ingest.doors.novu.events import Actor, Decision, WorkflowNotFound, actor_of, decide
 from sluice_catalog.models import NovuWorkflow, Tenant, WorkflowReference
 from sluice_contracts.messages.trigger import AllRecipients, ContactRecipients, UnionRecipients, WorkflowStart
@@ -64,7 +64,7 @@ class Definitions:
 
 
 def decided(event: dict[str, Any], definitions: Definitions | None = None, actor: Actor | None = None) -> Decision:
-    body = TriggerBody.model_validate({"name": "order-shipped", "to": "u1", **event})
+    body = EventBody.model_validate({"name": "order-shipped", "to": "u1", **event})
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     circumstances = Circumstances(WORKSPACE, uuid4(), now)
     return decide(body, circumstances, definitions or Definitions(), actor or actor_of(body.actor, {}))

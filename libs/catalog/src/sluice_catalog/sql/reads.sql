@@ -182,3 +182,6 @@ FROM catalog.erasures
 WHERE (erased_at, contact_id) > ($1, $2)
 ORDER BY erased_at, contact_id
 LIMIT $3
+
+-- name: external_ids_with_email
+SELECT external_id FROM catalog.contacts WHERE workspace_id = $1 AND email = $2 ORDER BY id LIMIT 100

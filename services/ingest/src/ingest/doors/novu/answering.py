@@ -18,7 +18,7 @@ from sluice_catalog.directory import MOST_COUNTED, Span
 from sluice_contracts.novu import behind, object_id
 from sluice_runtime.api import Call, Operation
 from sluice_runtime.http import json_response
-from sluice_runtime.novu import NOVU, refused
+from sluice_runtime.novu import NOVU, NovuAnswer, refused
 from sluice_runtime.problems import invalid
 
 TAG: Final = "Novu"
@@ -26,10 +26,10 @@ ItemT = TypeVar("ItemT")
 
 
 def operation(
-    method: str, path: str, name: str, summary: str, handler: Handler, *, status: int = 200, **more: Any
+    method: str, path: str, name: str, summary: str, handler: Handler, *, statuses: Sequence[int] = (200,), **more: Any
 ) -> Operation:
     """Return an operation on definitions of this door."""
-    answers: dict[int, type[BaseModel] | None] = {status: None}
+    answers: dict[int, type[BaseModel] | None] = {status: None if status == 204 else NovuAnswer for status in statuses}
     return Operation(
         method, path, f"novu_{name}", summary, TAG, plainly(handler), DEFINITIONS_WRITE, answers=answers, door=NOVU,
         **more,

@@ -71,7 +71,7 @@ class EventFields(Said):
         return _as_object(value)
 
 
-class TriggerBody(EventFields):
+class EventBody(EventFields):
     """One event for the recipients that it names."""
 
     to: Annotated[Any, Field(description="A subscriberId, a subscriber, a topic, or a list of them.")]
@@ -89,7 +89,7 @@ def _few_enough(events: list[Any]) -> list[Any]:
     return events
 
 
-class BulkBody(Said):
+class BulkEventBody(Said):
     """Up to 100 events, each judged by itself."""
 
     events: Annotated[list[Any], AfterValidator(_few_enough)]
@@ -115,7 +115,7 @@ class OnlineBody(Said):
     is_online: bool
 
 
-class PreferencesBody(Said):
+class SubscriberPreferencesBody(Said):
     """Which channels a subscriber wants, of one workflow or of all."""
 
     channels: dict[str, bool] = Field(default_factory=dict)

@@ -18,7 +18,7 @@ from ingest.domain.acceptance import Circumstances
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.lanes import effective_category, lane_for
 from ingest.doors.novu import payloads
-from ingest.doors.novu.bodies import BroadcastBody, EventFields, SubscriberBody, TriggerBody
+from ingest.doors.novu.bodies import BroadcastBody, EventBody, EventFields, SubscriberBody
 from ingest.doors.novu.people import profile, said_for_templates
 from ingest.doors.novu.recipients import Addressed, addressed, is_subscriber_id
 from sluice_catalog.addresses import normalise_email
@@ -99,7 +99,7 @@ def actor_of(said: Any, known: Mapping[str, Mapping[str, Any]]) -> Actor:
     return Actor()
 
 
-def decide(body: TriggerBody | BroadcastBody, circumstances: Circumstances, view: NovuView, actor: Actor) -> Decision:
+def decide(body: EventBody | BroadcastBody, circumstances: Circumstances, view: NovuView, actor: Actor) -> Decision:
     """Return what becomes of an event.
 
     Raises WorkflowNotFound; Problem 400 where the payload is not as the workflow wants it, 422 where fields are wrong.
@@ -121,7 +121,7 @@ def decide(body: TriggerBody | BroadcastBody, circumstances: Circumstances, view
         return Decision(status, transaction_id, missing=True)
     found = Addressed()
     recipients: Recipients = AllRecipients()
-    if isinstance(body, TriggerBody):
+    if isinstance(body, EventBody):
         found = addressed(body.to, lambda key: view.list(workspace_id, key))
         recipients = found.recipients
         if found.is_empty:
@@ -215,6 +215,7 @@ def _metadata(
         "identifier": body.name,
         "tenant": tenant.key if tenant else None,
         "actor": actor.external_id,
+        "to": None if found.topics else list(found.external_ids) or None,
         "topics": list(found.topics) or None,
         "context": [f"{name}:{_context(value).get('id')}" for name, value in body.context.items()] or None,
         "severity": severity if severity in _SEVERITIES else None,

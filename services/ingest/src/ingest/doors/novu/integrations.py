@@ -126,7 +126,7 @@ class Integrations:
             operation("GET", f"{path}/active", "list_active_integrations", "List active integrations", self._list),
             operation("GET", f"{path}/in-app/status", "get_in_app_status", "Say that there is no in-app channel",
                       self._in_app),
-            operation("POST", path, "create_integration", "Create an integration", self._create, status=201,
+            operation("POST", path, "create_integration", "Create an integration", self._create, statuses=(201,),
                       body=IntegrationBody),
             operation("PUT", item, "update_integration", "Change an integration", self._update,
                       body=IntegrationChangeBody),

@@ -77,7 +77,7 @@ class LegacyWorkflows:
         item, other = f"{path}/{{templateId}}", f"{alias}/{{templateId}}"
         group = f"{groups}/{{groupId}}"
         return [
-            operation("POST", path, "create_workflow_v1", "Create a workflow", self._create, status=201,
+            operation("POST", path, "create_workflow_v1", "Create a workflow", self._create, statuses=(201,),
                       body=LegacyWorkflowBody, body_limit=_BODY_LIMIT, aliases=(alias,)),
             operation("GET", path, "list_workflows_v1", "List workflows by page", self._list, query=NumberedQuery,
                       aliases=(alias,)),
@@ -89,7 +89,7 @@ class LegacyWorkflows:
             operation("DELETE", item, "delete_workflow_v1", "Delete a workflow", self._delete, aliases=(other,)),
             operation("GET", groups, "list_workflow_groups", "List groups of workflows", self._list_groups),
             operation("POST", groups, "create_workflow_group", "Create a group of workflows", self._create_group,
-                      status=201, body=GroupBody),
+                      statuses=(201,), body=GroupBody),
             operation("GET", group, "get_workflow_group", "Get a group of workflows", self._get_group),
             operation("PATCH", group, "change_workflow_group", "Rename a group of workflows", self._change_group,
                       body=GroupBody),

@@ -18,8 +18,8 @@ from ingest.doors.novu.bodies import (
     ChannelChoice,
     LegacyGlobalPreferencesBody,
     LegacyPreferenceBody,
-    PreferencesBody,
     PreferencesBulkBody,
+    SubscriberPreferencesBody,
 )
 from ingest.doors.novu.book import Entry, WorkflowBook
 from ingest.doors.novu.documents import MESSAGE_TYPES, is_critical, muted_entry
@@ -98,7 +98,7 @@ class Preferences:
         return [
             operation("GET", second, "get_preferences", "Get what a subscriber wants", self._get),
             operation("PATCH", second, "change_preferences", "Change what a subscriber wants", self._change,
-                      body=PreferencesBody),
+                      body=SubscriberPreferencesBody),
             operation("PATCH", f"{second}/bulk", "change_preferences_bulk", "Change it for several workflows",
                       self._change_bulk, body=PreferencesBulkBody),
             operation("GET", first, "list_preferences_v1", "Get what a subscriber wants of each workflow",
@@ -116,7 +116,7 @@ class Preferences:
         return await self._shown(call, await self._contact(call))
 
     async def _change(self, call: Call) -> web.Response:
-        body: PreferencesBody = call.body
+        body: SubscriberPreferencesBody = call.body
         identifier = EVERY_WORKFLOW
         if body.workflow_id is not None:
             identifier = (await self._changeable(call.principal.workspace_id, body.workflow_id)).identifier

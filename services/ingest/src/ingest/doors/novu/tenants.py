@@ -33,11 +33,11 @@ class TenantOperations:
         path = "/v1/tenants"
         item = f"{path}/{{identifier}}"
         return [
-            operation("POST", path, "create_tenant", "Create a tenant", self._create, status=201, body=TenantBody),
+            operation("POST", path, "create_tenant", "Create a tenant", self._create, statuses=(201,), body=TenantBody),
             operation("GET", path, "list_tenants", "List tenants by page", self._list, query=NumberedQuery),
             operation("GET", item, "get_tenant", "Get a tenant", self._get),
             operation("PATCH", item, "change_tenant", "Change a tenant", self._change, body=TenantChangeBody),
-            operation("DELETE", item, "delete_tenant", "Delete a tenant", self._delete, status=204),
+            operation("DELETE", item, "delete_tenant", "Delete a tenant", self._delete, statuses=(204,)),
         ]  # fmt: skip
 
     async def _create(self, call: Call) -> web.Response:

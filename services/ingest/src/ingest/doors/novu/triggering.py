@@ -20,7 +20,7 @@ from ingest.definitions.resource import renew as renewed
 from ingest.domain import naming
 from ingest.domain.acceptance import Circumstances
 from ingest.doors.novu import payloads
-from ingest.doors.novu.bodies import BroadcastBody, BulkBody, EventFields, TriggerBody
+from ingest.doors.novu.bodies import BroadcastBody, BulkEventBody, EventBody, EventFields
 from ingest.doors.novu.events import Decision, NovuView, WorkflowNotFound, actor_of, decide
 from ingest.doors.novu.people import for_templates
 from ingest.doors.novu.recipients import is_subscriber_id
@@ -38,7 +38,7 @@ from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import DEFAULT_BODY_LIMIT
-from sluice_runtime.novu import NOVU, enveloped, refused
+from sluice_runtime.novu import NOVU, NovuAnswer, enveloped, refused
 from sluice_runtime.problems import Problem
 from sluice_runtime.validation import field_errors
 
@@ -79,15 +79,15 @@ class Triggering:
         return [
             Operation(
                 "POST", path, "novu_trigger_event", "Trigger a workflow for its recipients", _TAG, self._trigger,
-                EVENTS_WRITE, body=TriggerBody, answers={201: None}, body_limit=BODY_LIMIT, door=NOVU,
+                EVENTS_WRITE, body=EventBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT, door=NOVU,
             ),
             Operation(
                 "POST", f"{path}/bulk", "novu_trigger_bulk", "Trigger up to 100 events", _TAG, self._bulk,
-                EVENTS_WRITE, body=BulkBody, answers={201: None}, body_limit=BODY_LIMIT, cost=items_held, door=NOVU,
+                EVENTS_WRITE, body=BulkEventBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT, cost=items_held, door=NOVU,
             ),
             Operation(
                 "POST", f"{path}/broadcast", "novu_broadcast_event", "Trigger a workflow for every subscriber", _TAG,
-                self._broadcast, EVENTS_WRITE, body=BroadcastBody, answers={201: None}, body_limit=BODY_LIMIT,
+                self._broadcast, EVENTS_WRITE, body=BroadcastBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT,
                 door=NOVU,
             ),
         ]  # fmt: skip
@@ -99,7 +99,7 @@ class Triggering:
         return await self._one(call)
 
     async def _one(self, call: Call) -> web.StreamResponse:
-        body: TriggerBody | BroadcastBody = call.body
+        body: EventBody | BroadcastBody = call.body
         size = payloads.oversize(body.payload) if len(call.raw) > DEFAULT_BODY_LIMIT else None
         if size is not None:
             raise refused(payloads.too_large("Payload", size), 413)
@@ -124,9 +124,7 @@ class Triggering:
         await self._carry_out([outcome for outcome in outcomes if isinstance(outcome, Decision)])
         return enveloped([_shown(*pair) for pair in zip(call.body.events, outcomes, strict=True)], 201)
 
-    async def _item(
-        self, call: Call, index: int, body: TriggerBody, known: dict[str, dict[str, Any]]
-    ) -> Decision | str:
+    async def _item(self, call: Call, index: int, body: EventBody, known: dict[str, dict[str, Any]]) -> Decision | str:
         try:
             return await self._decide(body, self._circumstances(call, index), known)
         except WorkflowNotFound:
@@ -135,7 +133,7 @@ class Triggering:
             return _sentence(problem)
 
     async def _decide(
-        self, body: TriggerBody | BroadcastBody, circumstances: Circumstances, known: dict[str, dict[str, Any]]
+        self, body: EventBody | BroadcastBody, circumstances: Circumstances, known: dict[str, dict[str, Any]]
     ) -> Decision:
         """Return what becomes of an event; where it misses a definition, look whether it has been made a moment ago."""
         actor = actor_of(body.actor, known)
@@ -198,12 +196,12 @@ class Triggering:
             _log.warning("tenant.not_kept", error=type(error).__name__)
 
 
-def _read(item: Any, index: int, *, measured: bool) -> TriggerBody | str:
+def _read(item: Any, index: int, *, measured: bool) -> EventBody | str:
     """Return the event that an item of a bulk is, or a sentence on why it is none."""
     if not isinstance(item, dict):
         return f"events.{index} must be an object"
     try:
-        body = TriggerBody.model_validate(item)
+        body = EventBody.model_validate(item)
     except ValidationError as error:
         return "; ".join(f"{entry['field']}: {entry['message']}" for entry in field_errors(error, item))
     size = payloads.oversize(body.payload) if measured else None

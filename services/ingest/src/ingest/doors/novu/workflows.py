@@ -54,7 +54,7 @@ class WorkflowSettings(Said):
     severity: Literal["high", "medium", "low", "none"] | None = None
 
 
-class WorkflowBody(WorkflowSettings):
+class NewWorkflowBody(WorkflowSettings):
     """A workflow by the caller's own identifier."""
 
     name: Name
@@ -98,20 +98,20 @@ class CurrentWorkflows:
         path = "/v2/workflows"
         item = f"{path}/{{workflowId}}"
         return [
-            operation("POST", path, "create_workflow", "Create a workflow", self._create, status=201,
-                      body=WorkflowBody, body_limit=_BODY_LIMIT),
+            operation("POST", path, "create_workflow", "Create a workflow", self._create, statuses=(201,),
+                      body=NewWorkflowBody, body_limit=_BODY_LIMIT),
             operation("GET", path, "list_workflows", "List workflows", self._list, query=WorkflowQuery),
             operation("GET", item, "get_workflow", "Get a workflow", self._get),
             operation("PUT", item, "update_workflow", "Replace a workflow", self._update, body=WorkflowUpdateBody,
                       body_limit=_BODY_LIMIT),
             operation("PATCH", item, "patch_workflow", "Change a workflow's settings", self._patch,
                       body=WorkflowPatchBody),
-            operation("DELETE", item, "delete_workflow", "Delete a workflow", self._delete, status=204),
+            operation("DELETE", item, "delete_workflow", "Delete a workflow", self._delete, statuses=(204,)),
             operation("GET", f"{item}/steps/{{stepId}}", "get_workflow_step", "Get one step", self._step),
         ]  # fmt: skip
 
     async def _create(self, call: Call) -> web.Response:
-        body: WorkflowBody = call.body
+        body: NewWorkflowBody = call.body
         document = _settings(body) | {"name": body.name, "steps": _steps(body.steps)}
         document.setdefault("active", True)
         return enveloped(shown(await self._book.create(_workspace(call), body.workflow_id, _whole(document))), 201)
