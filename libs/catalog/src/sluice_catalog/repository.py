@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from sluice_catalog import audiences, events, profiles, rows
+from sluice_catalog.addresses import normalise_email
 from sluice_catalog.audiences import AudienceRecipients
 from sluice_catalog.events import Changes, EventKey
 from sluice_catalog.expiring import ExpiringCache
@@ -141,6 +142,13 @@ class Catalog:
     def contact_changes(self) -> AbstractAsyncContextManager[Changes]:
         """Take the oldest changes of contacts that somebody listens for in hand; see `events.contact_changes`."""
         return events.contact_changes(self._database)
+
+    async def external_ids_with_email(self, workspace_id: UUID, email: str) -> list[str]:
+        """Return the caller's ids of those contacts that have this address."""
+        address = normalise_email(email) or email
+        async with self._database.connection() as connection:
+            found = await connection.fetch(_reads.external_ids_with_email, workspace_id, address)
+        return [row["external_id"] for row in found]
 
     async def audience_count(self, workspace_id: UUID, recipients: AudienceRecipients) -> int:
         """Return how many active contacts an audience has now."""

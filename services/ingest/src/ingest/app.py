@@ -20,6 +20,7 @@ from ingest.doors.streams.credentials import StreamCredentials
 from ingest.doors.streams.definitions import stream_operations
 from ingest.doors.streams.events import StreamEventsDoor
 from ingest.doors.streams.writing import ActivityWriter
+from ingest.doors.novu.operations import NovuDoor
 from ingest.doors.pocketflows.operations import Tracking as PocketflowsTracking
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
@@ -65,6 +66,7 @@ class Doors:
     engagements: Engagements
     definitions: Sequence[Operation] = ()
     activity: StreamActivity = field(default_factory=StreamActivity)
+    novu: NovuDoor | None = None
 
     def build(self) -> tuple[web.Application, Intake]:
         """Return the application with every door, and the intake behind them."""
@@ -86,6 +88,7 @@ class Doors:
             *PocketflowsTracking(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
             *self._streams(intake),
+            *([] if self.novu is None else self.novu.operations(intake)),
             *Callbacks(
                 self._account, intake, self.clock, (self.settings.public_url, self.settings.callbacks)
             ).operations(),
@@ -120,8 +123,10 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
         *definitions.operations(catalog, snapshot, catalog_box, clock),
         *stream_operations(catalog, snapshot, clock, settings.public_url),
     ]
+    renewal = Renewal(snapshot)
+    novu = NovuDoor(catalog, snapshot, catalog_box, clock, renewal)
     doors = Doors(
-        settings, clock, messaging.publisher, snapshot, Renewal(snapshot), kept, engagements, stored, activity
+        settings, clock, messaging.publisher, snapshot, renewal, kept, engagements, stored, activity, novu
     )
     app, intake = doors.build()
 
@@ -146,7 +151,8 @@ def documented() -> list[Operation]:
         *definitions.operations(nothing, nothing, nothing, nothing),
         *stream_operations(nothing, nothing, nothing, settings.public_url),
     ]
-    doors = Doors(settings, nothing, nothing, nothing, nothing, nothing, nothing, stored)
+    novu = NovuDoor(nothing, nothing, nothing, nothing, nothing)
+    doors = Doors(settings, nothing, nothing, nothing, nothing, nothing, nothing, stored, novu=novu)
     operations = doors.operations(nothing)
     return [*operations, *Documents(operations).operations()]
 

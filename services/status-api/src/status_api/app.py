@@ -10,6 +10,7 @@ from typing import Any, Final
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.definitions.pocketflows import PocketflowsTriggers
 from sluice_catalog.definitions.streams import Streams
+from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.stream_counts import StreamCounts
 from sluice_contracts import topics
@@ -35,6 +36,8 @@ from status_api.adapters.status_store import StatusStore
 from status_api.adapters.stream_traffic import StreamTraffic
 from status_api.doors.streams.operations import StreamReads
 from status_api.adapters.workflow_counter import WorkflowCounter
+from status_api.doors.novu.operations import NovuReads
+from status_api.doors.novu.store import NovuStore
 from status_api.doors.pocketflows.operations import TriggerDoor
 from status_api.doors.pocketflows.publishing import Publisher
 from status_api.handlers.actions import TriggerActions
@@ -74,6 +77,15 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     guard.protect(app)
     declared = [
         *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(reading), clock).operations(),
+        *NovuReads(
+            StatusStore(reading),
+            NovuStore(reading),
+            Catalog(catalog, box, clock),
+            snapshot,
+            arrivals,
+            messaging.publisher,
+            clock,
+        ).operations(),
         *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
         *TriggerDoor(
             PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
@@ -123,6 +135,7 @@ def documented() -> list[Operation]:
         *operations(nothing, nothing, nothing, nothing, nothing),
         *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),
+        *NovuReads(nothing, nothing, nothing, nothing, nothing, nothing, nothing).operations(),
     ]
 
 
