@@ -110,7 +110,7 @@ async def test_a_service_that_cannot_be_built_closes_what_was_opened() -> None:
 
 
 PROGRAM = """
-    import asyncio, sys
+    import asyncio, gc, sys
     from sluice_runtime.service import Service, run_service
     from sluice_runtime.settings import ServiceSettings
 
@@ -118,6 +118,7 @@ PROGRAM = """
         print("closed", flush=True)
 
     async def work(stop):
+        print("spared", gc.get_freeze_count() > 10_000, flush=True)
         await stop.wait()
         if "{mode}" == "deaf":
             print("deaf", flush=True)
@@ -214,6 +215,13 @@ def test_a_service_that_is_still_being_built_can_be_stopped(tmp_path: Path) -> N
         service.process.terminate()
         assert service.finish() == 0
         assert "closed" in service.lines
+
+
+def test_the_collector_of_cycles_leaves_alone_what_was_built(tmp_path: Path) -> None:
+    with started(tmp_path) as service:
+        assert "True" in service.read_until("spared")
+        service.process.send_signal(signal.SIGTERM)
+        assert service.finish() == 0
 
 
 def test_wrong_settings_are_explained_without_a_traceback(tmp_path: Path) -> None:
