@@ -46,7 +46,7 @@ SELECT md5('e' || n % 20000)::uuid, n / 20000, n FROM generate_series(0, 59999) 
 TRIGGER, EXECUTION = "md5('t7')::uuid", "md5('e7')::uuid"
 
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "version": (READS.version, (TRIGGER, WORKSPACE)),
+    "versions": (READS.versions, ([WORKSPACE], [TRIGGER])),
     "version_of_execution": (READS.version_of_execution, (EXECUTION, WORKSPACE)),
     "trigger": (READS.trigger, (TRIGGER, WORKSPACE)),
     "trigger_page": (READS.trigger_page, (WORKSPACE, END, LAST, START, END, None, None, 51)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from sluice_contracts.vocabulary import Channel, FlowType, JobState, MessageStat
 from sluice_storage.database import Connection, Database
 from sluice_storage.statements import load
 from status_api.adapters.rows import execution_row, job_row, reason_row, trigger_row
+from status_api.adapters.versions import Asked, Versions
 from status_api.domain.rows import ExecutionRow, JobRow, ReasonRow, TriggerRow
 
 READ_SECONDS: Final = 3.0
@@ -62,12 +63,17 @@ class StatusStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._versions = Versions(self._read_versions)
 
     async def version(self, workspace_id: UUID, trigger_id: UUID) -> int | None:
         """Return the version of a trigger, None where it is not there."""
+        return await self._versions.of(workspace_id, trigger_id)
+
+    async def _read_versions(self, asked: Collection[Asked]) -> dict[Asked, int]:
+        workspaces, triggers = zip(*asked, strict=True)
         async with self._reading() as connection:
-            version: int | None = await connection.fetchval(_sql.version, trigger_id, workspace_id)
-        return version
+            records = await connection.fetch(_sql.versions, workspaces, triggers)
+        return {(record["workspace_id"], record["trigger_id"]): record["version"] for record in records}
 
     async def version_of_execution(self, workspace_id: UUID, execution_id: UUID) -> ExecutionVersion | None:
         """Return the version of the trigger that an execution belongs to, None where the execution is not there."""

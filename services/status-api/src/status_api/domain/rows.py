@@ -202,6 +202,8 @@ class JobRow:
     @property
     def engagement_set(self) -> list[Engagement]:
         """What the person did with the message."""
+        if not self.engagements:
+            return []
         return [engagement for engagement in Engagement if self.engagements & engagement.bit]
 
     @property

@@ -29,6 +29,11 @@ def version_tag(call: Call, version: int) -> str:
     return f'"{_FORM}-{version}-{"full" if sees_addresses(call) else "masked"}"'
 
 
+def holds_a_copy(call: Call) -> bool:
+    """Whether the caller holds any body of this kind, so that it may be enough to say that it is still good."""
+    return "If-None-Match" in call.request.headers
+
+
 def is_known(call: Call, tag: str) -> bool:
     """Whether the caller holds the body that `tag` names, by `If-None-Match`."""
     given = call.request.headers.get("If-None-Match")

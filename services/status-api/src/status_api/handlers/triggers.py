@@ -20,8 +20,8 @@ from status_api.domain.presentation.ledger import present_ledger
 from status_api.domain.presentation.models import Body, DirectBody, LedgerBody, TriggerBody, WorkflowBody
 from status_api.domain.presentation.trigger import details_endpoint, present_trigger
 from status_api.domain.presentation.workflow import present_workflow
-from status_api.domain.rows import ReasonRow
-from status_api.handlers.answers import is_known, path_id, sees_addresses, tagged, unchanged, version_tag
+from status_api.domain.rows import ReasonRow, TriggerRow
+from status_api.handlers.answers import holds_a_copy, is_known, path_id, sees_addresses, tagged, unchanged, version_tag
 from status_api.handlers.arrivals import Arrivals
 
 STATUS_SCOPE: Final = "status:read"
@@ -108,15 +108,16 @@ class TriggerReads:
         """The trigger, or the answer that the caller has seen all of it already."""
         trigger_id = path_id(call, "trigger_id", "trigger")
         workspace_id = call.principal.workspace_id
-        version = await self._arrivals.wait_for(
-            (workspace_id, trigger_id), lambda: self._store.version(workspace_id, trigger_id)
+        if holds_a_copy(call):
+            version = await self._store.version(workspace_id, trigger_id)
+            if version is not None and is_known(call, tag := version_tag(call, version)):
+                return unchanged(tag)
+        trigger = await self._arrivals.wait_for(
+            (workspace_id, trigger_id), lambda: self._store.trigger(workspace_id, trigger_id)
         )
-        if version is None:
+        if trigger is None:
             raise not_found("trigger")
-        tag = version_tag(call, version)
-        if is_known(call, tag):
-            return unchanged(tag)
-        return await load_overview(self._store, workspace_id, trigger_id)
+        return await _with_executions(self._store, trigger)
 
     async def _reasons(self, found: Overview, *states: JobState) -> list[ReasonRow]:
         execution_ids = [execution.execution_id for execution in found.executions]
@@ -143,8 +144,12 @@ async def load_overview(store: StatusStore, workspace_id: UUID, trigger_id: UUID
     trigger = await store.trigger(workspace_id, trigger_id)
     if trigger is None:
         raise not_found("trigger")
-    executions = await store.executions(workspace_id, [trigger_id])
-    return overview(trigger, executions[trigger_id])
+    return await _with_executions(store, trigger)
+
+
+async def _with_executions(store: StatusStore, trigger: TriggerRow) -> Overview:
+    executions = await store.executions(trigger.workspace_id, [trigger.trigger_id])
+    return overview(trigger, executions[trigger.trigger_id])
 
 
 def _require(found: Overview, flow_type: FlowType) -> None:

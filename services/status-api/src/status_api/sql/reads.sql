@@ -1,10 +1,12 @@
 -- Statements that read. Every one is bound to the caller's workspace.
 
--- name: version
-SELECT v.version
-FROM versions v
-JOIN triggers t USING (trigger_id)
-WHERE v.trigger_id = $1 AND t.workspace_id = $2 AND t.accepted_at IS NOT NULL
+-- name: versions
+-- Of the triggers $2, each of the workspace at the same place in $1.
+SELECT t.workspace_id, t.trigger_id, v.version
+FROM unnest($1::uuid[], $2::uuid[]) AS asked (workspace_id, trigger_id)
+JOIN triggers t ON t.trigger_id = asked.trigger_id AND t.workspace_id = asked.workspace_id
+JOIN versions v ON v.trigger_id = t.trigger_id
+WHERE t.accepted_at IS NOT NULL
 
 -- name: version_of_execution
 SELECT v.version, e.trigger_id, e.channel

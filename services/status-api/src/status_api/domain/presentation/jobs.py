@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice_contracts.identifiers import JobId
 from sluice_contracts.vocabulary import Channel, JobState
+from status_api.domain.fold import TimelineEntry
 from status_api.domain.presentation.parts import (
     address,
     dollars,
@@ -18,18 +19,18 @@ from status_api.domain.rows import JobRow
 
 def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, Any]:
     """Return one job as the list shows it: the address under the name that its channel gives it."""
-    outcome, receipt = job.outcome, job.receipt
+    state, outcome, receipt = job.state, job.outcome, job.receipt
     code = outcome.code if outcome else None
     said = (outcome.detail if outcome else None) or sentence_of(code)
     reason = sentence(said, unmasked=unmasked)
-    filtered = job.state in {JobState.FILTERED, JobState.CANCELLED}
-    failed, held = job.state is JobState.FAILED, job.state is JobState.HELD
+    filtered = state is JobState.FILTERED or state is JobState.CANCELLED
+    failed, held = state is JobState.FAILED, state is JobState.HELD
     message = job.message_state
     negative = receipt is not None and message is not None and message.is_negative
-    provider_entry = _provider_entry(job)
+    provider, provider_id = _provider_entry(job, outcome, receipt)
     return {
         "id": str(JobId(job.execution_id, job.seq)),
-        "status": job.state.value,
+        "status": state.value,
         "external_id": job.external_id,
         "email" if channel is Channel.EMAIL else "phone_number": address(job.address, unmasked=unmasked),
         "filter_code": code if filtered else None,
@@ -45,17 +46,21 @@ def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, A
         "engagements": [engagement.value for engagement in job.engagement_set],
         "attempts": job.attempt,
         "retries": job.epoch,
-        "provider": provider_entry[0],
-        "provider_id": provider_entry[1],
+        "provider": provider,
+        "provider_id": provider_id,
         "segments": job.segments,
         "estimated_cost": dollars(job.cost_micros) if job.cost_micros is not None else None,
-        "sent_at": instant_of_milliseconds(outcome.at if outcome and job.state is JobState.SENT else job.sent_at),
+        "sent_at": instant_of_milliseconds(outcome.at if outcome and state is JobState.SENT else job.sent_at),
     }
 
 
-def _provider_entry(job: JobRow) -> tuple[str | None, str | None]:
+def _provider_entry(
+    job: JobRow, outcome: TimelineEntry | None, receipt: TimelineEntry | None
+) -> tuple[str | None, str | None]:
     """The provider and its id for the message, as the report that settled the job or else any receipt names them."""
-    entries = [entry for entry in (job.outcome, job.receipt, *job.timeline.values()) if entry is not None]
+    if outcome is not None and outcome.provider and outcome.provider_id:
+        return outcome.provider, outcome.provider_id
+    entries = [entry for entry in (outcome, receipt, *job.timeline.values()) if entry is not None]
     provider = next((entry.provider for entry in entries if entry.provider), None)
     provider_id = next((entry.provider_id for entry in entries if entry.provider_id), None)
     return provider, provider_id
