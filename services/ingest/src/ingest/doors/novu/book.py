@@ -17,7 +17,14 @@ from sluice_catalog.definitions.problems import Fault, InvalidDefinition, NotThe
 from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.definitions.templates import Templates
 from sluice_catalog.definitions.words import Definition
-from sluice_catalog.definitions.workflows import StepsWorkflow, TemplateGroupWorkflow, Workflow, Workflows
+from sluice_catalog.definitions.workflows import (
+    Step,
+    StepsWorkflow,
+    TemplateGroupWorkflow,
+    WaitForEvent,
+    Workflow,
+    Workflows,
+)
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import CHANNEL_TYPES, object_id
 from sluice_contracts.vocabulary import Category, Channel
@@ -160,10 +167,7 @@ def _foreign(stored: Stored[Workflow]) -> Entry:
     content = stored.content
     steps: list[dict[str, Any]] = []
     if isinstance(content, StepsWorkflow):
-        steps = [
-            {"stepId": step.step_id, "name": step.step_name, "type": CHANNEL_TYPES[step.channel]}
-            for step in content.steps
-        ]
+        steps = [{"stepId": step.step_id, "name": step.step_name, "type": _type_of(step)} for step in content.steps]
     elif isinstance(content, TemplateGroupWorkflow):
         channels = [Channel(channel) for channel in stored.facts["definition"].get("templates", {})]
         steps = [{"stepId": channel, "name": channel, "type": CHANNEL_TYPES[channel]} for channel in channels]
@@ -176,6 +180,11 @@ def _foreign(stored: Stored[Workflow]) -> Entry:
     return Entry(
         stored.id, content.key or content.name, document, stored.created_at, stored.updated_at, is_foreign=True
     )
+
+
+def _type_of(step: Step | WaitForEvent) -> str:
+    """Return Novu's type of a step of ours; waiting for an event is none of its own."""
+    return CHANNEL_TYPES[step.channel] if isinstance(step, Step) else "custom"
 
 
 async def _each(

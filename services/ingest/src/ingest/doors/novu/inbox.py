@@ -23,8 +23,8 @@ def inbox_operations() -> list[Operation]:
     return [
         operation("GET", f"{first}/notifications/feed", "get_feed", "Get an in-app feed, which is empty", _feed),
         operation("GET", f"{first}/notifications/unseen", "count_unseen", "Count unseen in-app messages", _unseen),
-        operation("POST", f"{first}/messages/mark-as", "mark_messages", "Mark in-app messages", _marked, statuses=(201,),
-                  body=MarkBody, aliases=(f"{first}/messages/markAs",)),
+        operation("POST", f"{first}/messages/mark-as", "mark_messages", "Mark in-app messages", _marked,
+                  statuses=(201,), body=MarkBody, aliases=(f"{first}/messages/markAs",)),
         operation("POST", f"{first}/messages/mark-all", "mark_all_messages", "Mark all in-app messages", _marked_all,
                   statuses=(201,), body=MarkBody),
         operation("GET", f"{second}/notifications", "list_inbox", "Get an inbox, which is empty", _inbox),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from ingest.doors.novu.answering import operation
 from ingest.doors.novu.bodies import (
@@ -34,6 +35,7 @@ from sluice_runtime.novu import enveloped, refused
 from sluice_runtime.problems import invalid
 
 EVERY_WORKFLOW: Final = "*"
+NON_CRITICAL: Final = "nonCritical"
 _MOST_MUTED: Final = 1000
 
 
@@ -85,6 +87,12 @@ def _muted(contact: Contact) -> list[str]:
     return muted if isinstance(muted, list) else []
 
 
+class CriticalityQuery(BaseModel):
+    """Which workflows to show: those that can be turned off, the others, or all."""
+
+    criticality: Literal["nonCritical", "critical", "all"] = "nonCritical"
+
+
 class Preferences:
     """The handlers."""
 
@@ -96,7 +104,8 @@ class Preferences:
         """Return the operations for `add_operations`."""
         first, second = "/v1/subscribers/{subscriberId}/preferences", "/v2/subscribers/{subscriberId}/preferences"
         return [
-            operation("GET", second, "get_preferences", "Get what a subscriber wants", self._get),
+            operation("GET", second, "get_preferences", "Get what a subscriber wants", self._get,
+                      query=CriticalityQuery),
             operation("PATCH", second, "change_preferences", "Change what a subscriber wants", self._change,
                       body=SubscriberPreferencesBody),
             operation("PATCH", f"{second}/bulk", "change_preferences_bulk", "Change it for several workflows",
@@ -113,7 +122,7 @@ class Preferences:
         ]  # fmt: skip
 
     async def _get(self, call: Call) -> web.Response:
-        return await self._shown(call, await self._contact(call))
+        return await self._shown(call, await self._contact(call), call.query.criticality)
 
     async def _change(self, call: Call) -> web.Response:
         body: SubscriberPreferencesBody = call.body
@@ -199,11 +208,12 @@ class Preferences:
             raise invalid([{"field": "workflowId", "message": "is critical: it cannot be turned off"}])
         return entry
 
-    async def _shown(self, call: Call, contact: Contact) -> web.Response:
+    async def _shown(self, call: Call, contact: Contact, criticality: str = NON_CRITICAL) -> web.Response:
         channels = global_channels(contact)
         workflows = []
         for entry in await self._book.all(call.principal.workspace_id):
-            if not entry.is_foreign:
+            kind = "critical" if is_critical(entry.document) else NON_CRITICAL
+            if not entry.is_foreign and criticality in {kind, "all"}:
                 preference = _preference(workflow_channels(contact, entry))
                 workflows.append({**preference, "overrides": [], "workflow": _info(entry)})
         return enveloped({"global": _preference(channels), "workflows": workflows})

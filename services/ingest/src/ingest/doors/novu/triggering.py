@@ -83,7 +83,8 @@ class Triggering:
             ),
             Operation(
                 "POST", f"{path}/bulk", "novu_trigger_bulk", "Trigger up to 100 events", _TAG, self._bulk,
-                EVENTS_WRITE, body=BulkEventBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT, cost=items_held, door=NOVU,
+                EVENTS_WRITE, body=BulkEventBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT, cost=items_held,
+                door=NOVU,
             ),
             Operation(
                 "POST", f"{path}/broadcast", "novu_broadcast_event", "Trigger a workflow for every subscriber", _TAG,
