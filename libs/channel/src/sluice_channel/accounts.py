@@ -57,6 +57,8 @@ class ActiveAccount:
         self.places = {Lane.PRIORITY: asyncio.Semaphore(priority), Lane.BULK: asyncio.Semaphore(bulk)}
         self.prices = PriceList(account.channel, account.config.get("prices"))
         self.matches_replies_by_address = bool(getattr(provider, "matches_replies_by_address", False))
+        self.send_seconds = metrics.SEND_SECONDS.labels(account.provider)
+        self._circuit_open = metrics.CIRCUIT_OPEN.labels(account.provider, str(account.id))
         self._pauses: dict[str | None, datetime] = {}
 
     @property
@@ -76,8 +78,12 @@ class ActiveAccount:
 
     def learn(self, outcomes: Sequence[Outcome], sender: str | None, now: datetime) -> timedelta | None:
         """Take in what outcomes say about the account; return for how long all of it must pause, if so."""
-        pauses = [pause for outcome in outcomes if (pause := self._learn(outcome, sender, now)) is not None]
-        metrics.CIRCUIT_OPEN.labels(self.account.provider, str(self.account.id)).set(not self.circuit.is_closed)
+        if all(isinstance(outcome, Accepted) for outcome in outcomes):
+            self.circuit.succeed()
+            pauses = []
+        else:
+            pauses = [pause for outcome in outcomes if (pause := self._learn(outcome, sender, now)) is not None]
+        self._circuit_open.set(not self.circuit.is_closed)
         return max(pauses, default=None)
 
     def _learn(self, outcome: Outcome, sender: str | None, now: datetime) -> timedelta | None:

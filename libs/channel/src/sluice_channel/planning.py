@@ -83,7 +83,10 @@ class _WavePlanning:
         clear = self._clear()
         ready: dict[int, RenderedMessage] = {}
         for index, rendered in zip(clear, self._render(clear), strict=True):
-            self._judge(index, rendered, None, ready)
+            if isinstance(rendered, RenderFault | Verdict):
+                self._judge(index, rendered, None, ready)
+            else:
+                ready[index] = rendered
         if len(clear) < len(self.wave.places):
             for index in sorted(set(range(len(self.wave.places))).difference(clear)):
                 self._ask(index, ready)

@@ -135,7 +135,7 @@ class WaveSender:
     async def _call(self, batch: Sequence[OutboundMessage]) -> Sequence[Outcome]:
         active, provider = self._active, self._active.account.provider
         started = time.perf_counter()
-        with tracing.tracer().start_as_current_span(
+        with tracing.span(
             "provider.send",
             attributes={
                 "provider.name": provider,
@@ -150,7 +150,7 @@ class WaveSender:
                 _log.exception("provider.failed", provider=provider, account=str(active.account.id))
                 return [Ambiguous(type(error).__name__)] * len(batch)
             finally:
-                metrics.SEND_SECONDS.labels(provider).observe(time.perf_counter() - started)
+                active.send_seconds.observe(time.perf_counter() - started)
         if len(outcomes) != len(batch):
             _log.error("provider.miscounted", provider=provider, messages=len(batch), outcomes=len(outcomes))
             return [Ambiguous("the provider's outcomes do not fit its messages")] * len(batch)

@@ -56,18 +56,19 @@ class SandboxProvider:
 
     async def send(self, messages: Sequence[OutboundMessage]) -> Sequence[Outcome]:
         behaviours = [behaviour_of(message.address) for message in messages]
-        refused = await self._refused(messages, behaviours)
-        accepted = [
-            behaviour in ACCEPTING or (behaviour in REFUSALS and place not in refused)
-            for place, behaviour in enumerate(behaviours)
-        ]
-        await self._keep(messages, accepted, behaviours)
-        self._on_kept()
+        special = {place: kind for place, kind in enumerate(behaviours) if kind is not Behaviour.DELIVERED}
+        refused = await self._refused(messages, special)
         identifiers = os.urandom(8 * len(messages)).hex()
-        return [
-            _outcome(behaviour, place in refused, identifiers[place * 16 : place * 16 + 16])
-            for place, behaviour in enumerate(behaviours)
+        outcomes: list[Outcome] = [
+            Accepted(identifiers[first : first + 16]) for first in range(0, len(identifiers), 16)
         ]
+        accepted = [True] * len(messages)
+        for place, behaviour in special.items():
+            accepted[place] = behaviour in ACCEPTING or (behaviour in REFUSALS and place not in refused)
+            outcomes[place] = _outcome(behaviour, place in refused, outcomes[place])
+        await self._keep(messages, accepted, special)
+        self._on_kept()
+        return outcomes
 
     async def look_up(self, references: Sequence[str]) -> Mapping[str, Outcome] | None:
         if not self._account.config.get("lookup"):
@@ -82,9 +83,9 @@ class SandboxProvider:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    async def _refused(self, messages: Sequence[OutboundMessage], behaviours: Sequence[Behaviour]) -> set[int]:
+    async def _refused(self, messages: Sequence[OutboundMessage], special: Mapping[int, Behaviour]) -> set[int]:
         """Return the places of those that are refused this time, and count it."""
-        places = {messages[place].job_id: place for place, kind in enumerate(behaviours) if kind in REFUSALS}
+        places = {messages[place].job_id: place for place, kind in special.items() if kind in REFUSALS}
         if not places:
             return set()
         now = self._clock.now()
@@ -95,13 +96,13 @@ class SandboxProvider:
             return {row["job_id"]: row["refusals"] for row in rows}
 
         counts = await surely(count)
-        return {place for job_id, place in places.items() if counts[job_id] <= REFUSALS[behaviours[place]]}
+        return {place for job_id, place in places.items() if counts[job_id] <= REFUSALS[special[place]]}
 
     async def _keep(
-        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], behaviours: Sequence[Behaviour]
+        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], special: Mapping[int, Behaviour]
     ) -> None:
         call_id, trigger_id, now = uuid4(), UUID(messages[0].trigger_id), self._clock.now()
-        columns = self._columns(messages, accepted, behaviours)
+        columns = self._columns(messages, accepted, special)
         first_try = True
 
         async def keep() -> None:
@@ -119,18 +120,18 @@ class SandboxProvider:
         await surely(keep)
 
     def _columns(
-        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], behaviours: Sequence[Behaviour]
+        self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], special: Mapping[int, Behaviour]
     ) -> list[Sequence[Any] | None]:
         """Return what `keep` takes behind the call's own facts: a column each, None for one of the usual alone."""
-        contents = [message.content for message in messages]
+        references, job_ids, _, addresses, contents, _, attempts = zip(*messages, strict=True)
         subjects, texts, bodies, headers = zip(*map(_parts, contents), strict=True)
         return [
-            [message.job_id for message in messages],
-            [message.reference for message in messages],
-            [message.address for message in messages],
-            _unless_all(1, [message.attempt for message in messages]),
+            job_ids,
+            references,
+            addresses,
+            _unless_all(1, attempts),
             _unless_all(True, accepted),
-            _unless_all(None, [None if kind is Behaviour.DELIVERED else kind for kind in behaviours]),
+            [special.get(place) for place in range(len(messages))] if special else None,
             _unless_all(None, list(map(self._sender, messages))),
             _unless_all(None, subjects),
             _unless_all(None, texts),
@@ -165,7 +166,7 @@ def _storable(text: str | None) -> str | None:
     return text if text is None or "\x00" not in text else text.replace("\x00", "\ufffd")
 
 
-def _outcome(behaviour: Behaviour, refused: bool, identifier: str) -> Outcome:
+def _outcome(behaviour: Behaviour, refused: bool, otherwise: Outcome) -> Outcome:
     match behaviour:
         case Behaviour.INVALID:
             return RejectRecipient("invalid", "The address does not exist", SuppressionReason.HARD_BOUNCE)
@@ -176,4 +177,4 @@ def _outcome(behaviour: Behaviour, refused: bool, identifier: str) -> Outcome:
         case Behaviour.AMBIGUOUS:
             return Ambiguous("The connection broke after the request was sent")
         case _:
-            return Accepted(identifier)
+            return otherwise

@@ -83,8 +83,8 @@ def read(body: bytes) -> list[Receipt]:
     Raises ValueError when it is none.
     """
     try:
-        entries = [(_receipt(entry), entry["references"]) for entry in orjson.loads(body)["receipts"]]
-        return [receipt._replace(reference=reference) for receipt, references in entries for reference in references]
+        entries = [(_receipt(entry)[1:], entry["references"]) for entry in orjson.loads(body)["receipts"]]
+        return [Receipt(reference, *facts) for facts, references in entries for reference in references]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a sandbox callback: {error!r}") from error
 
