@@ -15,7 +15,7 @@ from bench.rig import Rig
 from bench.sinks import CountingSink, postfix_sink, smtp_sink
 
 TEMPLATE = "bench_mail"
-CONNECTIONS = 4
+CONNECTIONS = 8
 HTML = (
     "<html><body><p>Hello {{ first_name }},</p><p>{{ what }}, until Sunday, in every shop and on every shelf.</p>"
     "<p>Yours, the people of the shop around the corner</p></body></html>"

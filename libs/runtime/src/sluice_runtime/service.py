@@ -138,8 +138,8 @@ async def _run_until_signalled(settings: S, build: Build[S]) -> int:
 def _spare_what_is_built() -> None:
     """Have the collector of reference cycles look neither at what lives as long as the process nor all the time.
 
-    Left to itself it takes about a tenth of a busy process's time. Hardly anything here is freed by it: requests, records
-    and rows go when the last reference to them does.
+    Left to itself it takes about a tenth of a busy process's time. Hardly anything here is freed by it: requests,
+    records and rows go when the last reference to them does.
     """
     gc.collect()
     gc.freeze()
