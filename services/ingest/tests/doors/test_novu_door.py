@@ -7,6 +7,8 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import BytesIO
+from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -204,3 +206,19 @@ async def test_a_credential_that_is_none_is_refused_in_novus_words(authorization
 
     assert (answer.status, body["message"]) == (401, message)
     assert body["path"] == "/v1/events/trigger"
+
+
+async def test_an_event_with_too_much_about_its_people_fails_alone() -> None:
+    async with served() as (_, broker, client):
+        people = [{"subscriberId": f"u{number}", "data": {"text": "x" * 20_000}} for number in range(100)]
+        events = [{"name": "hello", "to": "u1"}, {"name": "hello", "to": people}]
+        headers = {"Authorization": f"ApiKey {KEY}", "Content-Type": "application/json"}
+        bulk, one = (BytesIO(dumps(body).encode()) for body in ({"events": events}, events[1]))
+        async with client.post("/v1/events/trigger/bulk", data=bulk, headers=headers) as answer:
+            results = (await answer.json())["data"]
+        async with client.post("/v1/events/trigger", data=one, headers=headers) as answer:
+            alone = answer.status
+
+    assert [result["status"] for result in results] == ["processed", "error"]
+    assert alone == 413
+    assert len(broker.records) == 1

@@ -110,9 +110,9 @@ class CredentialsBody(Said):
 
 
 class OnlineBody(Said):
-    """Whether a subscriber is online."""
+    """Whether a subscriber is online; `@novu/node` says `online`."""
 
-    is_online: bool
+    is_online: Annotated[bool, Field(validation_alias=AliasChoices("isOnline", "online"))]
 
 
 class SubscriberPreferencesBody(Said):

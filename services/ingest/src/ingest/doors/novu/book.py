@@ -93,15 +93,12 @@ class WorkflowBook:
         return changed
 
     async def delete(self, workspace_id: UUID, entry: Entry) -> None:
-        """Take a workflow away with everything that it became."""
+        """Take a workflow away. Its templates stay: what is under way with it goes on and still needs them."""
         if entry.is_foreign:
             await self._workflows.delete(workspace_id, str(entry.id))
         else:
-            plan = plan_of(workspace_id, entry.identifier, entry.document)
             await self._documents.delete(workspace_id, str(entry.id))
             await _if_there(self._workflows.delete(workspace_id, entry.identifier))
-            for template in plan.templates:
-                await _if_there(self._templates.delete(workspace_id, template.key))
         await self._seen()
 
     async def find(self, workspace_id: UUID, reference: str) -> Entry:

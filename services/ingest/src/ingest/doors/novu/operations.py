@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ingest.doors.novu.book import WorkflowBook
 from ingest.doors.novu.inbox import inbox_operations
 from ingest.doors.novu.integrations import Integrations
+from ingest.doors.novu.legacy_topics import LegacyTopics
 from ingest.doors.novu.legacy_workflows import LegacyWorkflows
 from ingest.doors.novu.preferences import Preferences
 from ingest.doors.novu.subscribers import Subscribers
@@ -46,7 +47,7 @@ class NovuDoor:
         """Return the operations for `add_operations`."""
         database, clock, snapshot = self.database, self.clock, self.snapshot
         contacts, tenants, directory = Contacts(database, clock), Tenants(database, clock), Directory(database)
-        catalog = Catalog(database, self.secret_box, clock)
+        lists, catalog = Lists(database, clock), Catalog(database, self.secret_box, clock)
         book = WorkflowBook(
             NovuWorkflows(database, clock), Workflows(database, clock), Templates(database, clock), snapshot
         )
@@ -54,7 +55,8 @@ class NovuDoor:
             *Triggering(snapshot, snapshot, self.renew, intake, clock, catalog, tenants).operations(),
             *Subscribers(contacts, directory).operations(),
             *Preferences(contacts, book).operations(),
-            *Topics(Lists(database, clock), contacts, directory, snapshot).operations(),
+            *Topics(lists, contacts, directory, snapshot).operations(),
+            *LegacyTopics(lists, directory, snapshot).operations(),
             *TenantOperations(tenants, directory, snapshot).operations(),
             *Integrations(ProviderAccounts(database, clock, self.secret_box), snapshot).operations(),
             *CurrentWorkflows(book).operations(),

@@ -1,4 +1,4 @@
-"""Topics, as both versions of Novu's API have them: our lists, by the caller's own key."""
+"""Topics, as Novu's current API has them: our lists, by the caller's own key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from uuid import UUID
 from aiohttp import web
 
 from ingest.definitions.resource import renew
-from ingest.doors.novu.answering import cursor_page, numbered_page, operation, span_of
+from ingest.doors.novu.answering import cursor_page, operation, span_of
 from ingest.doors.novu.bodies import (
-    LegacySubscribersBody,
-    NumberedQuery,
     SubscriptionQuery,
     SubscriptionsBody,
     TopicBody,
@@ -29,11 +27,10 @@ from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import behind, named_object_id, object_id
 from sluice_runtime.api import Call, Operation
 from sluice_runtime.http import json_response
-from sluice_runtime.novu import empty, enveloped, refused
-from sluice_runtime.problems import Problem, invalid
+from sluice_runtime.novu import enveloped, refused
+from sluice_runtime.problems import invalid
 
 _UNKNOWN: Final = "SUBSCRIBER_NOT_FOUND"
-_MOST_MEMBERS: Final = 1000
 
 
 class Topics:
@@ -47,12 +44,12 @@ class Topics:
 
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
-        first, second = "/v1/topics", "/v2/topics"
-        item, current = f"{first}/{{topicKey}}", f"{second}/{{topicKey}}"
+        path = "/v2/topics"
+        current = f"{path}/{{topicKey}}"
         return [
-            operation("POST", second, "upsert_topic", "Create a topic, or rename the one that is there", self._upsert,
+            operation("POST", path, "upsert_topic", "Create a topic, or rename the one that is there", self._upsert,
                       statuses=(201, 200), body=TopicBody),
-            operation("GET", second, "list_topics", "List topics", self._list, query=TopicQuery),
+            operation("GET", path, "list_topics", "List topics", self._list, query=TopicQuery),
             operation("GET", current, "get_topic", "Get a topic", self._get),
             operation("PATCH", current, "rename_topic", "Rename a topic", self._rename, body=TopicNameBody),
             operation("DELETE", current, "delete_topic", "Delete a topic", self._delete),
@@ -64,25 +61,12 @@ class Topics:
                       self._unsubscribe, body=SubscriptionsBody),
             operation("GET", "/v2/subscribers/{subscriberId}/subscriptions", "list_subscriber_topics",
                       "List a subscriber's topics", self._of_subscriber, query=SubscriptionQuery),
-            operation("POST", first, "create_topic_v1", "Create a topic", self._create_legacy, statuses=(201,),
-                      body=TopicBody),
-            operation("GET", first, "list_topics_v1", "List topics by page", self._list_legacy, query=NumberedQuery),
-            operation("GET", item, "get_topic_v1", "Get a topic with its subscribers", self._get_legacy),
-            operation("PATCH", item, "rename_topic_v1", "Rename a topic", self._rename_legacy, body=TopicNameBody),
-            operation("DELETE", item, "delete_topic_v1", "Delete a topic without subscribers", self._delete_legacy,
-                      statuses=(204,)),
-            operation("POST", f"{item}/subscribers", "subscribe_v1", "Put subscribers on a topic",
-                      self._subscribe_legacy, body=LegacySubscribersBody),
-            operation("POST", f"{item}/subscribers/removal", "unsubscribe_v1", "Take subscribers off a topic",
-                      self._unsubscribe_legacy, statuses=(204,), body=LegacySubscribersBody),
-            operation("GET", f"{item}/subscribers/{{subscriberId}}", "get_topic_subscriber",
-                      "Say whether a subscriber is on a topic", self._member),
         ]  # fmt: skip
 
     async def _upsert(self, call: Call) -> web.Response:
         body: TopicBody = call.body
         stored, created = await self._put(call.principal.workspace_id, body.key, body.name)
-        return enveloped(shown(_record(stored)), 201 if created else 200)
+        return enveloped(shown(record_of(stored)), 201 if created else 200)
 
     async def _list(self, call: Call) -> web.Response:
         query: TopicQuery = call.query
@@ -92,16 +76,16 @@ class Topics:
         return cursor_page(found, query, total, shown, lambda record: record.id)
 
     async def _get(self, call: Call) -> web.Response:
-        return enveloped(shown(_record(await self._found(call))))
+        return enveloped(shown(record_of(await found_topic(self._lists, call))))
 
     async def _rename(self, call: Call) -> web.Response:
-        stored = await self._found(call)
-        content = _content(stored.content.key or stored.content.name, call.body.name)
+        stored = await found_topic(self._lists, call)
+        content = content_of(stored.content.key or stored.content.name, call.body.name)
         changed = await self._lists.change(call.principal.workspace_id, str(stored.id), None, lambda _: content)
-        return enveloped(shown(_record(changed)))
+        return enveloped(shown(record_of(changed)))
 
     async def _delete(self, call: Call) -> web.Response:
-        await self._lists.delete(call.principal.workspace_id, str((await self._found(call)).id))
+        await self._lists.delete(call.principal.workspace_id, str((await found_topic(self._lists, call)).id))
         await self._seen()
         return enveloped({"acknowledged": True})
 
@@ -119,7 +103,7 @@ class Topics:
 
     async def _subscriptions(self, call: Call) -> web.Response:
         query: SubscriptionQuery = call.query
-        stored = await self._found(call)
+        stored = await found_topic(self._lists, call)
         wanted = None if query.subscriber_id is None else [query.subscriber_id]
         found = await self._directory.members(
             call.principal.workspace_id, stored.id, wanted, _after(query), query.limit + 1
@@ -130,7 +114,7 @@ class Topics:
     async def _unsubscribe(self, call: Call) -> web.Response:
         wanted = _wanted(call.body)
         workspace_id = call.principal.workspace_id
-        stored = await self._found(call)
+        stored = await found_topic(self._lists, call)
         members = await self._directory.members(workspace_id, stored.id, wanted, None, len(wanted))
         change = await self._lists.remove(workspace_id, str(stored.id), wanted)
         return _changed(members, change.unknown, len(wanted), 200)
@@ -146,86 +130,13 @@ class Topics:
         found = await self._directory.memberships(workspace_id, contact.id, query.key, _after(query), query.limit + 1)
         return _subscription_page(found, query, len(found), lambda member: member.topic.id)
 
-    async def _create_legacy(self, call: Call) -> web.Response:
-        body: TopicBody = call.body
-        workspace_id = call.principal.workspace_id
-        stored = await self._lists.create(workspace_id, _content(body.key, body.name or body.key))
-        await self._seen()
-        return enveloped({"_id": object_id(stored.id), "key": body.key}, 201)
-
-    async def _list_legacy(self, call: Call) -> web.Response:
-        query: NumberedQuery = call.query
-        workspace_id = call.principal.workspace_id
-        found = await self._directory.lists_from(workspace_id, query.key, query.page * query.size, query.size + 1)
-        total = await self._directory.count_lists(workspace_id, query.key, None)
-        return numbered_page(found, query, lambda record: _legacy(workspace_id, record, []), total)
-
-    async def _get_legacy(self, call: Call) -> web.Response:
-        workspace_id = call.principal.workspace_id
-        record = _record(await self._found(call))
-        members = await self._directory.members(workspace_id, record.id, None, None, _MOST_MEMBERS)
-        return enveloped(_legacy(workspace_id, record, [member.external_id for member in members]))
-
-    async def _rename_legacy(self, call: Call) -> web.Response:
-        await self._rename(call)
-        return await self._get_legacy(call)
-
-    async def _delete_legacy(self, call: Call) -> web.Response:
-        stored = await self._found(call)
-        if await self._directory.count_members(stored.id):
-            message = f"Topic with key {stored.content.key} cannot be deleted because it has subscribers"
-            raise refused(message, 409)
-        await self._delete(call)
-        return empty()
-
-    async def _subscribe_legacy(self, call: Call) -> web.Response:
-        wanted = list(dict.fromkeys(call.body.subscribers))
-        stored = await self._found(call)
-        change = await self._lists.add(call.principal.workspace_id, str(stored.id), wanted)
-        answer: dict[str, Any] = {"succeeded": [one for one in wanted if one not in change.unknown]}
-        if change.unknown:
-            answer["failed"] = {"notFound": list(change.unknown)}
-        return enveloped(answer)
-
-    async def _unsubscribe_legacy(self, call: Call) -> web.Response:
-        stored = await self._found(call)
-        await self._lists.remove(call.principal.workspace_id, str(stored.id), call.body.subscribers)
-        return empty()
-
-    async def _member(self, call: Call) -> web.Response:
-        workspace_id = call.principal.workspace_id
-        external_id = call.request.match_info["subscriberId"]
-        stored = await self._found(call)
-        members = await self._directory.members(workspace_id, stored.id, [external_id], None, 1)
-        if not members:
-            message = f"Subscriber {external_id} not found for topic {stored.content.key}"
-            raise refused(message, 404)
-        workspace = object_id(workspace_id)
-        return enveloped(
-            {
-                "_organizationId": workspace,
-                "_environmentId": workspace,
-                "_topicId": object_id(stored.id),
-                "_subscriberId": object_id(members[0].contact_id),
-                "topicKey": stored.content.key,
-                "externalSubscriberId": external_id,
-            }
-        )
-
-    async def _found(self, call: Call) -> Stored[ContactList]:
-        key = call.request.match_info["topicKey"]
-        try:
-            return await self._lists.get(call.principal.workspace_id, key)
-        except NotThere as problem:
-            raise _unknown_topic(key) from problem
-
     async def _put(self, workspace_id: UUID, key: str, name: str | None) -> tuple[Stored[ContactList], bool]:
         if name is None:
             try:
                 return await self._lists.get(workspace_id, key), False
             except NotThere:
                 name = key
-        stored, created = await self._lists.put(workspace_id, key, _content(key, name))
+        stored, created = await self._lists.put(workspace_id, key, content_of(key, name))
         await self._seen()
         return stored, created
 
@@ -233,12 +144,22 @@ class Topics:
         await renew(self._snapshot, self._lists.table)
 
 
-def _content(key: str, name: str) -> ContactList:
-    """A topic's key may look like anything, also like one of our ids."""
+async def found_topic(lists: Lists, call: Call) -> Stored[ContactList]:
+    """Return the topic that a path names. Raises Problem 404."""
+    key = call.request.match_info["topicKey"]
+    try:
+        return await lists.get(call.principal.workspace_id, key)
+    except NotThere as problem:
+        raise refused(f"Topic with key {key} not found", 404) from problem
+
+
+def content_of(key: str, name: str) -> ContactList:
+    """Return a list for a topic, whose key may look like anything, also like one of our ids."""
     return ContactList.model_construct(key=key, name=name)
 
 
-def _record(stored: Stored[ContactList]) -> ListRecord:
+def record_of(stored: Stored[ContactList]) -> ListRecord:
+    """Return a list without its members."""
     content = stored.content
     return ListRecord(stored.id, content.key or content.name, content.name, stored.created_at, stored.updated_at)
 
@@ -251,18 +172,6 @@ def shown(record: ListRecord) -> dict[str, Any]:
         "name": record.name,
         "createdAt": record.created_at,
         "updatedAt": record.updated_at,
-    }
-
-
-def _legacy(workspace_id: UUID, record: ListRecord, subscribers: Sequence[str]) -> dict[str, Any]:
-    workspace = object_id(workspace_id)
-    return {
-        "_id": object_id(record.id),
-        "_organizationId": workspace,
-        "_environmentId": workspace,
-        "key": record.key,
-        "name": record.name,
-        "subscribers": list(subscribers),
     }
 
 
@@ -325,7 +234,3 @@ def _subscription_page(
 ) -> web.Response:
     ahead = query.model_copy(update={"before": None})
     return cursor_page(found, ahead, total, _subscription, key)
-
-
-def _unknown_topic(key: str) -> Problem:
-    return refused(f"Topic with key {key} not found", 404)

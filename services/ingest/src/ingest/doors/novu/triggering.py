@@ -46,6 +46,9 @@ BODY_LIMIT: Final = 21 * 1024 * 1024
 """Attachments may have 20 MB beside the payload; of a bulk, all events together."""
 
 NOT_FOUND: Final = "workflow_not_found"
+MOST_TRIGGER_BYTES: Final = 1920 * 1024
+"""What one event may come to with all its people; a broker takes a record of 2 MB."""
+
 _BESIDE_SECONDS: Final = 0.5
 _TURN: Final = 10
 _TAG: Final = "Novu"
@@ -110,6 +113,8 @@ class Triggering:
             decision = await self._decide(body, circumstances, known)
         except WorkflowNotFound as error:
             raise refused(NOT_FOUND) from error
+        if len(call.raw) > DEFAULT_BODY_LIMIT and (size := _oversize(decision)):
+            raise refused(f"The event comes to {size} bytes; {MOST_TRIGGER_BYTES} are the most", 413)
         await self._carry_out([decision])
         return enveloped(decision.shown(), 201)
 
@@ -127,11 +132,14 @@ class Triggering:
 
     async def _item(self, call: Call, index: int, body: EventBody, known: dict[str, dict[str, Any]]) -> Decision | str:
         try:
-            return await self._decide(body, self._circumstances(call, index), known)
+            decision = await self._decide(body, self._circumstances(call, index), known)
         except WorkflowNotFound:
             return NOT_FOUND
         except Problem as problem:
             return _sentence(problem)
+        if len(call.raw) > DEFAULT_BODY_LIMIT and (size := _oversize(decision)):
+            return f"Event at index {index} comes to {size} bytes; {MOST_TRIGGER_BYTES} are the most"
+        return decision
 
     async def _decide(
         self, body: EventBody | BroadcastBody, circumstances: Circumstances, known: dict[str, dict[str, Any]]
@@ -209,6 +217,12 @@ def _read(item: Any, index: int, *, measured: bool) -> EventBody | str:
     if size is not None:
         return payloads.too_large(f'Event at index {index} (workflow: "{body.name}") has payload', size)
     return body
+
+
+def _oversize(decision: Decision) -> int | None:
+    """Return the bytes of a trigger that no broker takes, None of one that can be stored."""
+    size = 0 if decision.trigger is None else len(decision.trigger.encode())
+    return size if size > MOST_TRIGGER_BYTES else None
 
 
 def _shown(item: Any, outcome: Decision | str) -> dict[str, Any]:
