@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 from sluice_channel.provider import RenderedMessage
 from sluice_contracts.messages.content import Sender
@@ -29,10 +30,14 @@ class CompiledContent(Protocol):
         ...
 
 
-@runtime_checkable
-class ColumnarContent(CompiledContent, Protocol):
-    """A content that can be rendered for many at once."""
+class ColumnarContent(ABC):
+    """A compiled content that can be rendered for many at once."""
 
+    @abstractmethod
+    def render(self, values: Mapping[str, Any]) -> RenderedMessage:
+        """Return the message for these values, as every compiled content does."""
+
+    @abstractmethod
     def render_columns(
         self, fields: Mapping[str, Sequence[Any]], variables: Mapping[str, Any]
     ) -> Sequence[RenderedMessage | None] | None:
@@ -40,7 +45,6 @@ class ColumnarContent(CompiledContent, Protocol):
 
         None for one that has to be rendered by itself; None altogether where all have to be.
         """
-        ...
 
 
 class ChannelKind(Protocol):

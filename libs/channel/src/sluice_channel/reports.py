@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple, Self
 
 import orjson
@@ -75,7 +76,7 @@ class Reports:
     @classmethod
     def joined(cls, parts: Sequence[Reports]) -> Self:
         """Return all reports of `parts`, in order."""
-        return cls(*([entry for part in parts for entry in getattr(part, name)] for name in _COLUMNS))
+        return cls(*(list(chain(*columns)) for columns in zip(*(part.columns() for part in parts), strict=True)))
 
     def __len__(self) -> int:
         return len(self.seq)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import asyncpg
@@ -104,14 +104,12 @@ class Database:
             else:
                 return cls(pool)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Borrow a connection for a unit of work; each statement commits by itself.
 
         Raises TimeoutError when none comes free within ten seconds.
         """
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            yield connection
+        return self._pool.acquire(timeout=ACQUIRE_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sluice_catalog.templating import CompiledTemplate, parse
-from sluice_channel.channels import Envelope
+from sluice_channel.channels import ColumnarContent, Envelope
 from sluice_channel.provider import RenderedMessage, SmsMessage
 from sluice_channel.segmentation import measure
 from sluice_contracts.vocabulary import Channel
@@ -15,7 +15,7 @@ from sluice_contracts.vocabulary import Channel
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-class SmsContent:
+class SmsContent(ColumnarContent):
     """A compiled text."""
 
     def __init__(self, text: CompiledTemplate) -> None:
