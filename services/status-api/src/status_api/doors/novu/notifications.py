@@ -75,7 +75,7 @@ class Notifications:
         wanted = RunFilter(query.transaction_id, query.after, query.before)
         async for runs in self._walk.runs(call.principal.workspace_id, wanted):
             for run in runs:
-                if not _is_wanted(run, query):
+                if not is_wanted(run, query):
                     continue
                 positions = await self._positions(run, people, skip, need - len(found))
                 if positions:
@@ -216,7 +216,8 @@ def _person(run: Run, seq: int, jobs: Mapping[UUID, JobRow]) -> str | None:
     return run.named[seq] if seq < len(run.named) else None
 
 
-def _is_wanted(run: Run, query: NotificationsQuery) -> bool:
+def is_wanted(run: Run, query: NotificationsQuery) -> bool:
+    """Whether a trigger as a whole is one that a query asks for; whom it asks for is looked at later."""
     channels = channels_of(query.channels)
     if channels is not None and not any(execution.channel in channels for execution in run.executions):
         return False
