@@ -217,12 +217,14 @@ async def test_two_workspaces_never_see_each_others_things(api: ApiClient, stack
     template = await api.post("/api/v1/templates", body)
     listed = await api.post("/api/v1/lists", {"name": mark})
     segment = await api.post("/api/v1/segments", {"name": mark, "filter": "contact.attributes.plan == 'pro'"})
+    stream = await api.post("/api/v1/streams", {"name": mark, "type": "otp", "template_key": template["key"]})
+    await api.post(f"/api/v1/streams/{stream['id']}/event-templates", {"key": f"e{mark}", "text": "Hello"})
     send = {"recipient_type": "direct_sms", "direct_sms": "+14155550100", "text": "Hello"}
     sent = await api.post("/api/v1/sms/send", send)
     await api.finished(sent["trigger_id"])
     direct = await api.get(f"/api/v1/triggers/{sent['trigger_id']}/direct")
     owned = [contact["id"], contact["external_id"], template["id"], template["key"], listed["id"], segment["id"]]
-    owned += [sent["trigger_id"], direct["execution"]["id"]]
+    owned += [sent["trigger_id"], direct["execution"]["id"], stream["id"], stream["key"]]
     async with ApiClient(stack.base_url, stack.create_workspace(f"other-{mark}")) as stranger:
         for method, path, operation in await operations(api):
             if "{" not in path or not operation.get("security"):
@@ -233,7 +235,12 @@ async def test_two_workspaces_never_see_each_others_things(api: ApiClient, stack
                 )
                 assert answer.status not in range(200, 300), (method, path, thing, answer.body)
                 assert mark not in str(answer.body).replace(thing, ""), (method, path, answer.body)
-        for path in ("triggers", "contacts", "templates", "lists", "segments", "workflows"):
+        for path in ("triggers", "contacts", "templates", "lists", "segments", "workflows", "streams"):
             assert mark not in str(await stranger.get(f"/api/v1/{path}"))
-    for path in (f"contacts/{contact['id']}", f"templates/{template['key']}", f"lists/{listed['id']}"):
+    for path in (
+        f"contacts/{contact['id']}",
+        f"templates/{template['key']}",
+        f"lists/{listed['id']}",
+        f"streams/{stream['id']}",
+    ):
         await api.get(f"/api/v1/{path}")

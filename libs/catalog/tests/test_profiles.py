@@ -133,6 +133,27 @@ async def test_crossing_batches_of_the_same_people_do_not_lock_one_another_out(p
     assert {frozenset(one.tags) for one in found} == {frozenset(f"t{minute}" for minute in range(8))}
 
 
+@pytest.mark.integration
+async def test_an_address_belongs_to_the_contact_who_has_had_it_longest(place: Any) -> None:
+    await place.catalog.keep_profiles([given(place, 0, external_id="ada", phone_number="+14155550123")])
+    place.clock.advance(timedelta(milliseconds=1))
+    await place.catalog.keep_profiles(
+        [
+            given(place, 0, external_id="bob", phone_number="+14155550123", email="bob@example.com"),
+            given(place, 0, external_id="+14155550199", phone_number="+14155550199"),
+        ]
+    )
+    owners = await place.catalog.owners_of_addresses(
+        [
+            given(place, 1, external_id="+14155550123", phone_number="+1 415 555 0123", email="bob@example.com"),
+            given(place, 1, external_id="bob@example.com", email="Bob@example.com"),
+            given(place, 1, external_id="+14155550199", phone_number="+14155550199"),
+            given(place, 1, external_id="+14155550188", phone_number="+14155550188"),
+        ]
+    )
+    assert owners == {(place.workspace, "+14155550123"): "ada", (place.workspace, "bob@example.com"): "bob"}
+
+
 def test_two_profiles_of_one_contact_become_one_that_says_what_both_say() -> None:
     def kept(minutes: int, **said: Any) -> Any:
         profile = ContactProfile(**{"external_id": "ada", **said})

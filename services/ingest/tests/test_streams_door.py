@@ -63,7 +63,13 @@ async def test_a_documented_event_becomes_a_trigger_of_its_contact(service: Any)
     assert (status, body["status"], body["trigger_id"]) == (200, "success", str(trigger.trigger_id))
     assert body["job_id"].endswith("-0")
     assert trigger.profiles == [
-        ContactProfile(external_id="+14155550123", phone_number="+14155550123", name="Ada L", email="ada@example.com")
+        ContactProfile(
+            external_id="+14155550123",
+            phone_number="+14155550123",
+            name="Ada L",
+            email="ada@example.com",
+            known_by_address=True,
+        )
     ]
     assert trigger.recipients == ContactRecipients(external_ids=["+14155550123"])
     assert trigger.variables == {"property1": "one", "property2": "two"}

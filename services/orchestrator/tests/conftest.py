@@ -162,6 +162,14 @@ class Catalogue:
         self.largest_read = max(self.largest_read, len(found))
         return found
 
+    async def owners_of_addresses(self, given: Sequence[GivenProfile]) -> dict[tuple[UUID, str], str]:
+        return {
+            (item.workspace_id, item.profile.external_id): contact.external_id
+            for item in given
+            for contact in self._of(item.workspace_id)
+            if contact.phone_number == item.profile.phone_number
+        }
+
     async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
         self.kept_profiles += given
         for item in given:

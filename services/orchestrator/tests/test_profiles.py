@@ -28,6 +28,17 @@ async def test_a_repeat_of_a_request_writes_no_profile_again(world: Any) -> None
     assert [given.profile.external_id for given in world.catalogue.kept_profiles] == ["ada", "bob"]
 
 
+async def test_an_address_names_the_contact_who_has_it(world: Any) -> None:
+    (known,) = world.catalogue.add(1, external_id="ada", phone_number="+14155550123")
+    profile = ContactProfile(external_id="+14155550123", phone_number="+14155550123", known_by_address=True)
+    recipients = ContactRecipients(external_ids=["+14155550123"])
+    await world.deliver(world.direct(recipients=recipients, profiles=[profile]))
+    (command,) = await world.work()
+    assert command.jobs.external_id == ["ada"]
+    assert [given.profile.external_id for given in world.catalogue.kept_profiles] == ["ada"]
+    assert list(world.catalogue.contacts) == [known.id]
+
+
 async def test_people_and_lists_together_are_walked_as_one_audience(world: Any) -> None:
     world.catalogue.add(450)
     await world.deliver(

@@ -120,6 +120,22 @@ async def keep(database: Database, profiles: Sequence[KeptProfile], now: datetim
     return int(changed)
 
 
+async def owners(database: Database, profiles: Sequence[KeptProfile]) -> dict[tuple[UUID, str], str]:
+    """Return the external ids of those who have the addresses of `profiles`, by workspace and the id that was given.
+
+    Profiles whose own external id somebody has, and those whose addresses nobody has, are left out.
+    """
+    async with database.connection() as connection:
+        found = await connection.fetch(
+            _statements.owners_of_addresses,
+            [profile.workspace_id for profile in profiles],
+            [profile.external_id for profile in profiles],
+            [profile.phone_number for profile in profiles],
+            [profile.email for profile in profiles],
+        )
+    return {(row["workspace_id"], row["external_id"]): row["owner"] for row in found}
+
+
 def _over(earlier: KeptProfile, later: KeptProfile) -> KeptProfile:
     said = {name: value for name in _PLAIN if (value := getattr(later, name)) is not None}
     if later.phone_number is not None:

@@ -25,7 +25,7 @@ from sluice_catalog.models import (
     WorkflowVersion,
     WorkspaceSettings,
 )
-from sluice_catalog.profiles import GivenProfile
+from sluice_catalog.profiles import GivenProfile, KeptProfile
 from sluice_contracts.identifiers import new_id
 from sluice_contracts.vocabulary import Channel, SuppressionReason
 from sluice_runtime.clock import Clock, SystemClock
@@ -119,13 +119,12 @@ class Catalog:
 
         The same again changes nothing, and nothing overwrites what was said or changed after it was accepted.
         """
-        kept = []
-        for profile in given:
-            settings = await self.workspace_settings(profile.workspace_id)
-            form = profiles.kept_form(profile, settings.default_country)
-            if form is not None:
-                kept.append(form)
+        kept = await self._kept_forms(given)
         await profiles.keep(self._database, profiles.each_contact_once(kept), self._clock.now())
+
+    async def owners_of_addresses(self, given: Sequence[GivenProfile]) -> dict[tuple[UUID, str], str]:
+        """Return who has the addresses of profiles whose external id nobody has, by workspace and the id given."""
+        return await profiles.owners(self._database, await self._kept_forms(given))
 
     async def rules_for(self, keys: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
         """Return the active rules of events, each (workspace, name), oldest first, as they are at this moment."""
@@ -245,6 +244,15 @@ class Catalog:
         async with self._database.connection() as connection:
             found = await connection.fetch(_reads.erasures_after, at, contact_id, limit)
         return [Erasure(row["workspace_id"], row["contact_id"], row["erased_at"]) for row in found]
+
+    async def _kept_forms(self, given: Sequence[GivenProfile]) -> list[KeptProfile]:
+        kept = []
+        for profile in given:
+            settings = await self.workspace_settings(profile.workspace_id)
+            form = profiles.kept_form(profile, settings.default_country)
+            if form is not None:
+                kept.append(form)
+        return kept
 
     async def _row(self, statement: str, *arguments: object) -> rows.Row | None:
         async with self._database.connection() as connection:

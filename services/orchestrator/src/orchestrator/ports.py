@@ -55,6 +55,10 @@ class Directory(Protocol):
         """Return those of the workspace's contacts that have these ids of ours, in no order."""
         ...
 
+    async def owners_of_addresses(self, given: Sequence[GivenProfile]) -> Mapping[tuple[UUID, str], str]:
+        """Return who has the addresses of profiles whose external id nobody has, by workspace and the id given."""
+        ...
+
     async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
         """Write what requests said of people into their contacts; the same again changes nothing."""
         ...

@@ -71,3 +71,23 @@ WITH given AS (
     ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM kept
+
+-- name: owners_of_addresses
+-- Who has the phone number (without one, the email) of those whose external id nobody has: the oldest where several do.
+SELECT given.workspace_id, given.external_id, owner.external_id AS owner
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS given (workspace_id, external_id, phone_number, email)
+CROSS JOIN LATERAL (
+    (SELECT external_id FROM catalog.contacts c
+     WHERE c.workspace_id = given.workspace_id AND c.phone_number = given.phone_number
+     ORDER BY id
+     LIMIT 1)
+    UNION ALL
+    (SELECT external_id FROM catalog.contacts c
+     WHERE given.phone_number IS NULL AND c.workspace_id = given.workspace_id AND c.email = given.email
+     ORDER BY id
+     LIMIT 1)
+    LIMIT 1
+) AS owner
+WHERE NOT EXISTS (
+    SELECT FROM catalog.contacts c WHERE c.workspace_id = given.workspace_id AND c.external_id = given.external_id
+)

@@ -23,6 +23,7 @@ from orchestrator.adapters.records import (
 from orchestrator.adapters.stages import NewStage, add_stages
 from orchestrator.domain.cohort import Position, cut_pages, explicit_cohort
 from orchestrator.domain.deadlines import Deadlines
+from orchestrator.domain.identification import identified
 from orchestrator.domain.jobs import Person
 from orchestrator.domain.plan import Plan, UnplannableTriggerError, make_plan
 from orchestrator.domain.running import Command, FailedTrigger, Mode, RunningTrigger, StartedExecution, execution_of
@@ -117,7 +118,7 @@ class Planner:
 
     async def take_up(self, triggers: Sequence[TriggerAccepted], origins: Mapping[UUID, Record]) -> None:
         """Record every trigger once and publish what follows from it. `origins` are the records that brought them."""
-        unique = {trigger.trigger_id: trigger for trigger in triggers}
+        unique = {trigger.trigger_id: trigger for trigger in await self._identified(triggers)}
         await self._keep_profiles(list(unique.values()))
         drafts = await self._drafts(list(unique.values()), origins)
         async with self._database.connection() as connection:
@@ -163,6 +164,17 @@ class Planner:
             said += said_of(trigger, list(executions.get(trigger_id, {}).values()))
         _log.info("triggers.repeated", triggers=len(triggers), commands=len(commands))
         return said + commands
+
+    async def _identified(self, triggers: Sequence[TriggerAccepted]) -> list[TriggerAccepted]:
+        """Name triggers after the contacts whose addresses they give."""
+        unclear = [
+            GivenProfile(trigger.workspace_id, trigger.accepted_at, profile)
+            for trigger in triggers
+            for profile in trigger.profiles
+            if profile.known_by_address
+        ]
+        owners = await self._directory.owners_of_addresses(unclear) if unclear else {}
+        return [identified(trigger, owners) for trigger in triggers]
 
     async def _keep_profiles(self, triggers: Sequence[TriggerAccepted]) -> None:
         """Write what new triggers say of people into the catalog: their recipients may be among them."""

@@ -110,6 +110,7 @@ def profile_of(contact: EventContact, default_country: str | None) -> ContactPro
         timezone=contact.timezone,
         tags=contact.tags or [],
         attributes=contact.attributes or {},
+        known_by_address=contact.external_id is None,
     )
 
 

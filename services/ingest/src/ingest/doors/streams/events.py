@@ -66,7 +66,7 @@ class StreamEventsDoor:
         return [
             Operation(
                 "POST", f"{PATH}/events", "trigger_stream", "Fire an event at a stream for a contact", TAG, self._event,
-                EVENTS_WRITE, body=EventBody, answers={200: EventAccepted, 404: None}, door=self._door,
+                EVENTS_WRITE, body=EventBody, answers={200: EventAccepted}, door=self._door,
             ),
             Operation(
                 "POST", f"{PATH}/test", "test_stream", "Send one event through a stream as a test", TAG, self._test,

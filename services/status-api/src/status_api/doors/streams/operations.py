@@ -110,7 +110,7 @@ class StreamReads:
         return json_response(body, headers={"ETag": f'"{stored.revision}"'})
 
     async def _statistics(self, call: Call) -> web.Response:
-        first, last = _days(call.query, self._clock.now().astimezone(UTC).date())
+        first, last = days_asked(call.query, self._clock.now().astimezone(UTC).date())
         stored = await self._find(call)
         accepted = await self._counts.days(stored.id, first, last)
         refusals = await self._counts.refusals(stored.id, first, last)
@@ -150,7 +150,11 @@ def _place(cursor: str | None) -> UUID | None:
     return place
 
 
-def _days(query: StatisticsQuery, today: date) -> tuple[date, date]:
+def days_asked(query: StatisticsQuery, today: date) -> tuple[date, date]:
+    """Return the first and the last day that a query asks for.
+
+    Raises Problem 422.
+    """
     last = query.last or today
     first = query.first or max(date.min + _DEFAULT, last) - _DEFAULT
     if last.year < 1970 or last.year > 9998:
