@@ -37,7 +37,7 @@ up: install ## Start everything on one port [PORT=8080 DATA=.sluice COPIES="chan
 	@exec $(BIN)/sluice up --port '$(PORT)' --host '$(HOST)' --data '$(DATA)' --brokers '$(BROKERS)' --copies '$(COPIES)' \
 		--kafka '$(KAFKA)' --postgres '$(POSTGRES)' --public-url '$(PUBLIC_URL)' --log '$(LOG)'
 
-demo: install ## Play the three flows with 1,000 contacts on a running stack [DATA=.sluice]
+demo: install ## Play the three flows with 1,000 contacts, and one event through each door, on a running stack [DATA=.sluice]
 	@$(BIN)/sluice demo --data '$(DATA)'
 
 install: ## Set up .venv, when it is not current already

@@ -27,7 +27,7 @@ def parser() -> ArgumentParser:
     _add_trigger(commands.add_parser("trigger", parents=[shared], help="trigger a workflow"))
     watch = commands.add_parser("watch", parents=[shared], help="show a trigger's progress, live")
     watch.add_argument("trigger_id")
-    commands.add_parser("demo", parents=[shared], help="play the three flows with a thousand contacts")
+    commands.add_parser("demo", parents=[shared], help="play the three flows with a thousand contacts, and every door")
     add_operating(commands, shared)
     return top
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
 from sluice_local.data import Credentials
+
+_API: Final = "/api/v1"
 
 
 class RefusedError(Exception):
@@ -21,7 +23,7 @@ class RefusedError(Exception):
 
 
 class Client:
-    """Talks to one stack with one key, as an async context manager. Paths are relative to `/api/v1`."""
+    """Talks to one stack with one key, as an async context manager. Paths are relative to `/api/v1` but for `call`."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -41,16 +43,17 @@ class Client:
 
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return the decoded answer. Raises RefusedError for every status but 2xx."""
-        return await self._request("GET", path, params=parameters)
+        return await self.call("GET", _API + path, params=parameters)
 
     async def post(self, path: str, body: Any) -> Any:
         """Return the decoded answer. Raises RefusedError for every status but 2xx."""
-        return await self._request("POST", path, json=body)
+        return await self.call("POST", _API + path, json=body)
 
-    async def _request(self, method: str, path: str, **arguments: Any) -> Any:
+    async def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """Return the decoded answer of any path below the base URL. Raises RefusedError for every status but 2xx."""
         if self._session is None:
             raise RuntimeError("a client is used inside `async with`")
-        url = f"{self._credentials.base_url}/api/v1{path}"
+        url = f"{self._credentials.base_url}{path}"
         async with self._session.request(method, url, **arguments) as response:
             is_json = "json" in response.content_type
             body = await response.json(content_type=None) if is_json else await response.text()

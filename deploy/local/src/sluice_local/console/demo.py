@@ -1,4 +1,4 @@
-"""`sluice demo`: a thousand contacts, the three flows of the Trigger API, and what became of every message."""
+"""`sluice demo`: a thousand contacts, the three flows of the Trigger API, what became of every message; every door."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from sluice_local.console.client import Client, RefusedError
+from sluice_local.console.doors import DoorsShow
 from sluice_local.console.watching import Snapshot, show_ledger, summarise, watch
 from sluice_local.data import DataDirectory
 from sluice_local.durations import describe
@@ -173,6 +174,8 @@ class Demo:
         await self._direct_send()
         await self._series()
         await self._every_channel()
+        self._title("One event through each door")
+        await DoorsShow(self._client, self._console).run()
 
     async def _define(self) -> None:
         self._title(f"{CONTACTS} contacts, {len(TEMPLATES)} templates, a template group, two workflows")
