@@ -72,8 +72,11 @@ class Scene:
         self.asked = Asked()
         self.asker = Asker(StandstillStore(database), self.asked, self.clock, SILENCE)
 
-    async def start(self, total: int | None = 3) -> None:
-        """An SMS execution with `total` jobs is accepted, planned, started, and commanded unless `total` is None."""
+    async def start(self, total: int | None = 3, *, known: int = 3) -> None:
+        """An SMS execution with `total` jobs is accepted, planned, started, and commanded unless `total` is None.
+
+        Only the first `known` of plan, start and commands are heard of.
+        """
         accepted = TriggerAccepted(
             **ABOUT,
             accepted_at=START,
@@ -102,7 +105,7 @@ class Scene:
         if total is not None:
             facts.append(ExecutionCommanded(**ABOUT, execution_id=EXECUTION, at=START, total=total))
         await self.projection.fold_facts(fold_accepted([accepted]), [])
-        await self.projection.fold_facts(*fold_executions(facts))
+        await self.projection.fold_facts(*fold_executions(facts[:known]))
 
     async def report(self, *seqs: int, **values: Any) -> None:
         """Fold the same report about each of `seqs`: sent, to somebody, unless told."""
@@ -176,6 +179,39 @@ async def test_an_execution_whose_end_was_missed_is_asked_about(scene: Scene) ->
     await scene.report(0, 1, 2)
     assert await scene.requests(SILENCE * 2)
     assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+async def test_a_trigger_is_asked_about_however_little_was_heard_of_it(scene: Scene, known: int) -> None:
+    await scene.start(2, known=known)
+    await scene.requests(SILENCE - timedelta(seconds=1))
+    assert not scene.asked.records
+    await scene.requests(timedelta(seconds=2))
+    (repeat,) = scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
+    assert (repeat.trigger_id, repeat.workspace_id) == (TRIGGER, WORKSPACE)
+    await scene.requests(timedelta(seconds=2))
+    assert not scene.asked.records
+
+
+async def test_an_execution_that_is_not_due_yet_is_not_asked_about(scene: Scene, database: Database) -> None:
+    await scene.start(2, known=1)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE executions SET scheduled_for = $1", START + timedelta(hours=1))
+    assert not await scene.requests(SILENCE * 2)
+    assert not scene.asked.records
+    await scene.requests(timedelta(hours=2))
+    assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
+
+
+@pytest.mark.parametrize("column", ["cancelled_at", "failed_at", "paused_at"])
+async def test_what_is_stopped_before_it_starts_is_not_asked_about(
+    scene: Scene, database: Database, column: str
+) -> None:
+    await scene.start(2, known=1)
+    async with database.connection() as connection:
+        await connection.execute(f"UPDATE triggers SET {column} = $1", START)  # noqa: S608 (one of three columns)
+    await scene.requests(SILENCE * 2)
+    assert not scene.asked.records
 
 
 async def test_a_sent_job_of_which_nobody_knows_whose_it_is_is_asked_for_although_all_are_over(scene: Scene) -> None:

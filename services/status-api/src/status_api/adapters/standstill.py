@@ -23,28 +23,29 @@ class StandstillStore:
         self._database = database
 
     async def find(self, before: datetime, without: Sequence[UUID], limit: int) -> list[Standstill]:
-        """Return up to `limit` executions of each kind of which nothing was heard since `before`."""
+        """Return up to `limit` of each kind of which nothing was heard since `before`, but those of `without`."""
 
         async def work(connection: Connection) -> list[Standstill]:
             if not await connection.fetchval(_sql.elect):
                 return []
             rows = [
-                *await connection.fetch(_sql.standing_still, before, without, limit),
-                *await connection.fetch(_sql.nameless, before, without, limit),
+                row
+                for question in (_sql.standing_still, _sql.never_started, _sql.never_planned, _sql.nameless)
+                for row in await connection.fetch(question, before, without, limit)
             ]
             lanes = await connection.fetch(_sql.lanes, list({row["trigger_id"] for row in rows}))
             by_trigger = {row["trigger_id"]: Lane(row["lane"]) for row in lanes}
-            found = {row["execution_id"]: _standstill(row, by_trigger.get(row["trigger_id"])) for row in rows}
-            return list(found.values())
+            found = [_standstill(row, by_trigger.get(row["trigger_id"])) for row in rows]
+            return list({each.key: each for each in found}.values())
 
         return await self._database.in_transaction(work)
 
-    async def missing(self, standstill: Standstill, now: datetime) -> list[Known]:
-        """Return what is known of an execution's pages; nothing where all that is open waits for a moment to come."""
+    async def pages(self, standstill: Standstill, now: datetime) -> list[Known] | None:
+        """Return what is known of an execution's pages; None where all that is open waits for a moment to come."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_sql.pages, standstill.execution_id, int(now.timestamp() * 1000), PAGE_SIZE)
         if standstill.open is not None and sum(row["waiting"] for row in rows) >= standstill.open:
-            return []
+            return None
         return known({row["page"]: row["ended"] for row in rows})
 
 

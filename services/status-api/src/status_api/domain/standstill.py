@@ -16,17 +16,23 @@ PAGES_A_REQUEST: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """An execution that stands still. `open` jobs have no end; None where that is unknown or beside the point.
+    """An execution that stands still, or a trigger of which not even the executions are known.
 
-    `channel` and `lane` are None where the messages that name them were missed as well.
+    `open` jobs have no end; None where that is unknown or beside the point. `channel` and `lane` are None where the
+    messages that name them were missed as well.
     """
 
-    execution_id: UUID
+    execution_id: UUID | None
     trigger_id: UUID
     workspace_id: UUID
     channel: Channel | None
     lane: Lane | None
     open: int | None
+
+    @property
+    def key(self) -> UUID:
+        """What it is remembered by."""
+        return self.execution_id or self.trigger_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,8 @@ class Patience:
         self._asked = {key: (pause, due) for key, (pause, due) in self._asked.items() if due + LONGEST_PAUSE > now}
         return [key for key, (_, due) in self._asked.items() if due > now]
 
-    def note(self, execution_id: UUID, now: datetime) -> None:
+    def note(self, key: UUID, now: datetime) -> None:
         """Note that somebody was asked about it just now."""
-        before, _ = self._asked.get(execution_id, (self._first / 2, now))
+        before, _ = self._asked.get(key, (self._first / 2, now))
         pause = min(before * 2, LONGEST_PAUSE)
-        self._asked[execution_id] = (pause, now + pause)
+        self._asked[key] = (pause, now + pause)

@@ -38,16 +38,16 @@ class Standstills(Protocol):
     """What knows which executions stand still."""
 
     async def find(self, before: datetime, without: Sequence[UUID], limit: int) -> list[Standstill]:
-        """Return executions of which nothing was heard since `before`."""
+        """Return what nothing was heard of since `before`, but those of `without`."""
         ...
 
-    async def missing(self, standstill: Standstill, now: datetime) -> list[Known]:
-        """Return what is known of an execution's pages, nothing where nothing is missing."""
+    async def pages(self, standstill: Standstill, now: datetime) -> list[Known] | None:
+        """Return what is known of an execution's pages, None where nothing is missing."""
         ...
 
 
 class Asker:
-    """Asks about executions of which nothing was heard for `silence`, and then later and later."""
+    """Asks about what nothing was heard of for `silence`, and then later and later."""
 
     def __init__(self, standstills: Standstills, publisher: EventPublisher, clock: Clock, silence: timedelta) -> None:
         self._standstills = standstills
@@ -80,17 +80,17 @@ class Asker:
         found = await self._standstills.find(now - self._silence, self._patience.resting(now), MOST)
         requests: list[OutboundRecord] = []
         for each in found:
-            missing = await self._standstills.missing(each, now)
-            if missing:
-                requests += self._requests(each, missing, now)
+            pages = await self._standstills.pages(each, now)
+            if pages is not None:
+                requests += self._requests(each, pages, now)
         if requests:
             await self._publisher.publish(requests)
             _log.warning("standstill.asked", executions=len(found), requests=len(requests))
         for each in found:
-            self._patience.note(each.execution_id, now)
+            self._patience.note(each.key, now)
         return len(found)
 
-    def _requests(self, each: Standstill, missing: Sequence[Known], now: datetime) -> list[OutboundRecord]:
+    def _requests(self, each: Standstill, pages: Sequence[Known], now: datetime) -> list[OutboundRecord]:
         repeat = RepeatRequested(
             trigger_id=each.trigger_id,
             workspace_id=each.workspace_id,
@@ -98,7 +98,7 @@ class Asker:
             opened_before=now - self._silence,
         )
         requests = [outbound(topics.triggers(Lane.PRIORITY), str(each.trigger_id), repeat)]
-        if each.channel is not None:
+        if each.execution_id is not None and each.channel is not None:
             topic = topics.commands(each.channel, each.lane or Lane.BULK)
             requests += [
                 outbound(
@@ -115,6 +115,6 @@ class Asker:
                         and_later=part.is_last,
                     ),
                 )
-                for part in missing
+                for part in pages
             ]
         return requests

@@ -15,6 +15,25 @@ WHERE started_at IS NOT NULL
 ORDER BY started_at
 LIMIT $3
 
+-- name: never_started
+-- Executions that were due before $1 and of which nobody has said that they have started.
+SELECT execution_id, trigger_id, e.workspace_id, e.channel, NULL::bigint AS open
+FROM executions e
+JOIN triggers t USING (trigger_id)
+WHERE e.started_at IS NULL AND (e.scheduled_for IS NULL OR e.scheduled_for < $1)
+  AND t.accepted_at < $1 AND t.cancelled_at IS NULL AND t.failed_at IS NULL
+  AND (t.paused_at IS NULL OR t.resumed_at > t.paused_at)
+  AND NOT execution_id = ANY ($2::uuid[])
+LIMIT $3
+
+-- name: never_planned
+-- Triggers that were accepted before $1 and of which nobody has said what becomes of them.
+SELECT NULL::uuid AS execution_id, trigger_id, workspace_id, NULL::text AS channel, NULL::bigint AS open
+FROM triggers
+WHERE planned_at IS NULL AND failed_at IS NULL AND accepted_at < $1 AND NOT trigger_id = ANY ($2::uuid[])
+ORDER BY accepted_at
+LIMIT $3
+
 -- name: nameless
 -- Executions with jobs that a receipt has spoken of and whose answer has not come: nobody knows who they are about.
 SELECT execution_id, trigger_id, workspace_id, channel, NULL::bigint AS open
