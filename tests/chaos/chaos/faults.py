@@ -21,7 +21,7 @@ from chaos.disk import SmallDisk
 from chaos.history import Disturbance
 from chaos.journal import Mood
 from chaos.relay import Relay
-from chaos.schedule import Fault, Strike
+from chaos.schedule import SHOWN, Fault, Strike
 from sluice_local.stack import Stack
 
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class Injector:
 
     async def _lose_log(self, topic: str, *, is_made_anew: bool) -> None:
         """Lose what a topic holds while those who read it are behind."""
-        reader = "status-api" if topic == "deliveries" else f"{_PREFIX}{topic.split('.')[1]}"
+        reader = "status-api" if topic in SHOWN else f"{_PREFIX}{topic.split('.')[1]}"
         await self._runs(reader)
         behind = self._stack.kill(reader, signal.SIGSTOP)
         try:

@@ -12,10 +12,13 @@ from typing import Final
 SERVICES: Final = ("ingest", "orchestrator", "channel-sms", "channel-email", "channel-whatsapp", "status-api")
 
 LOSABLE: Final = (
-    "commands.sms.priority", "commands.sms.bulk", "commands.email.priority", "commands.email.bulk",
-    "commands.whatsapp.bulk", "deliveries",
-)  # fmt: skip
-"""Topics whose log may be lost without anything accepted being lost with it."""
+    *(f"commands.{channel}.{lane}" for channel in ("sms", "email", "whatsapp") for lane in ("priority", "bulk")),
+    *(f"receipts.{channel}" for channel in ("sms", "email", "whatsapp")),
+)
+"""Topics between the services whose log may be lost, beside those that dashboards are made of."""
+
+SHOWN: Final = ("deliveries", "executions")
+"""Topics that dashboards are made of: these lose their logs in every seed."""
 
 
 class Fault(StrEnum):
@@ -88,9 +91,6 @@ def ordeals(seed: int, tempo: Tempo) -> Sequence[Strike]:
     strikes += [Strike(mood, "", tempo.mood) for mood in (Fault.REFUSING, Fault.SILENT, Fault.THROTTLING)]
     strikes.append(Strike(Fault.REBALANCE, "", tempo.rebalancing))
     strikes.append(Strike(Fault.FULL_DISK, "", tempo.full_disk))
-    strikes += [
-        Strike(Fault.LOST_LOG, topic, random.choice((0.0, 1.0)))
-        for topic in (random.choice(LOSABLE[:-1]), "deliveries")
-    ]
+    strikes += [Strike(Fault.LOST_LOG, topic, random.choice((0.0, 1.0))) for topic in (random.choice(LOSABLE), *SHOWN)]
     random.shuffle(strikes)
     return [Strike(each.fault, each.target, each.seconds, random.uniform(0.5, 1.5) * tempo.pause) for each in strikes]
