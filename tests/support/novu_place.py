@@ -1,0 +1,98 @@
+"""A workspace that is called as Novu is: with a key and a URL, by clients that know nothing of us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+import requests
+
+from sluice_local.stack import Stack
+
+DEADLINE_SECONDS: Final = 30.0
+_numbers: Final = count(2_340_000)
+
+
+class NovuPlace:
+    """A workspace with one workflow of each kind that the tests need."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.url = stack.base_url
+        self.key = stack.create_workspace(f"novu-{uuid4().hex[:8]}")
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"ApiKey {self.key}"
+
+    def call(self, method: str, path: str, json: Any = None, **headers: str) -> requests.Response:
+        """Call and return whatever comes back."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._session.request(method, self.url + path, json=json, headers=named, timeout=20)
+
+    def data(self, method: str, path: str, json: Any = None, status: int = 200) -> Any:
+        """Call and return what is in the envelope of a good answer."""
+        answer = self.call(method, path, json)
+        assert answer.status_code == status, (path, answer.status_code, answer.text)
+        return answer.json()["data"]
+
+    def workflow(self, identifier: str, steps: list[dict[str, Any]], **more: Any) -> Any:
+        """Define a workflow."""
+        body = {"name": identifier.replace("-", " ").title(), "workflowId": identifier, "steps": steps, **more}
+        return self.data("POST", "/v2/workflows", body, 201)
+
+    def text_workflow(self, identifier: str, body: str, **more: Any) -> Any:
+        """Define a workflow that sends one text."""
+        return self.workflow(identifier, [{"name": "Text", "type": "sms", "controlValues": {"body": body}}], **more)
+
+    def subscriber(self, subscriber_id: str, **fields: Any) -> Any:
+        """Make a subscriber."""
+        return self.data("POST", "/v2/subscribers", {"subscriberId": subscriber_id, **fields}, 201)
+
+    def trigger(self, workflow: str, to: Any, **more: Any) -> Any:
+        """Trigger and return what was answered."""
+        return self.data("POST", "/v1/events/trigger", {"name": workflow, "to": to, **more}, 201)
+
+    def sent_to(self, address: str, at_least: int = 1, *, channel: str = "sms") -> list[dict[str, Any]]:
+        """Wait until the sandbox has `at_least` messages for an address, and return them, the latest first."""
+        path = "/api/v1/sandbox/messages"
+        found: list[dict[str, Any]] = []
+
+        def come() -> bool:
+            parameters = {"to": address, "channel": channel, "limit": 50}
+            nonlocal found
+            answer = self._session.get(self.url + path, params=parameters, timeout=20)
+            found = answer.json()["messages"]
+            return len(found) >= at_least
+
+        wait_for(come, lambda: f"{address} has got {found}")
+        return found
+
+    def settled(self, transaction_id: str) -> list[dict[str, Any]]:
+        """Wait until nothing of a transaction is under way, and return its activity feed."""
+        activities: list[dict[str, Any]] = []
+
+        def over() -> bool:
+            nonlocal activities
+            path = f"/v1/notifications?transactionId={quote(transaction_id, safe='')}&limit=100"
+            activities = self.call("GET", path).json()["data"]
+            jobs = [job for activity in activities for job in activity["jobs"]]
+            return bool(jobs) and all(job["status"] in {"completed", "failed", "skipped", "canceled"} for job in jobs)
+
+        wait_for(over, lambda: f"{transaction_id} is still {activities}")
+        return activities
+
+
+def wait_for(condition: Callable[[], bool], describe: Callable[[], str] = str) -> None:
+    """Ask `condition` until it holds; after half a minute fail with what `describe` says."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {DEADLINE_SECONDS:.0f} s: {describe()}")
+        time.sleep(0.05)
+
+
+def phone() -> str:
+    """Return a number that nobody else in the session has."""
+    return f"+1415{next(_numbers)}"
