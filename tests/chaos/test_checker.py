@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import chaos
 from chaos.checker import WAVE, Finding, Kind, check
 from chaos.history import (
     DeadLetter,
@@ -23,6 +26,23 @@ from chaos.history import (
 )
 
 ADA, BOB, EVE = "+14152000001", "+14152000002", "+14152000003"
+
+
+WITNESSES = ("history", "checker", "leaks", "caller", "evidence", "journal", "load", "people", "carrier", "relay")
+"""Modules that say what happened, and whether that was right."""
+
+
+@pytest.mark.parametrize("name", WITNESSES)
+def test_witnesses_share_no_code_with_what_they_speak_of(name: str) -> None:
+    source = Path(chaos.__file__).with_name(f"{name}.py").read_text()
+    imported = {
+        alias.name if isinstance(node, ast.Import) else node.module or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported
+    assert not [module for module in imported if module.startswith(("sluice_", "channel_", "ingest", "orchestrator"))]
 
 
 def job(number: int, address: str, status: str = "sent", code: str | None = None) -> Job:

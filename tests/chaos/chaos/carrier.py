@@ -67,10 +67,10 @@ class Carrier:
         await self._session.close()
         await self._runner.cleanup()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether every receipt has been delivered."""
-        return not self._receipts
+    async def at_rest(self, seconds: float) -> None:
+        """Return once every receipt has been delivered, or after so many seconds."""
+        if self._receipts:
+            await asyncio.wait(self._receipts, timeout=seconds)
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         form = {name: str(value) for name, value in (await request.post()).items()}

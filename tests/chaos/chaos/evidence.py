@@ -19,6 +19,7 @@ _AT_ONCE: Final = 8
 _NOT_FOUND: Final = 404
 _ASKED_FOR: Final = 50
 _LOOK_AGAIN_SECONDS: Final = 1.0
+_READINGS: Final = 5
 
 
 async def triggers(tenant: Tenant, ids: Sequence[str]) -> list[Trigger]:
@@ -33,20 +34,25 @@ async def triggers(tenant: Tenant, ids: Sequence[str]) -> list[Trigger]:
 
 
 async def _trigger(tenant: Tenant, trigger_id: str) -> Trigger | None:
+    """Read a trigger and its jobs, again where it has moved meanwhile: a late receipt may."""
     path = f"/api/v1/triggers/{trigger_id}/ledger"
     answer = await tenant.caller.call("GET", path)
     if answer.status == _NOT_FOUND:
         return None
-    ledger = answer.body if answer.status == 200 else await tenant.caller.surely("GET", path)
-    executions = []
-    for each in ledger["executions"]:
-        listing = f"/api/v1/{_SEGMENTS[each['channel']]}/executions/{each['id']}/jobs"
-        jobs = [
-            _job(each["channel"], row) async for row in tenant.caller.rows(listing, lambda body: body["data"]["jobs"])
-        ]
-        executions.append(Execution(each["id"], each["channel"], _counters(each), jobs))
+    ledger = await tenant.caller.surely("GET", path)
+    for _ in range(_READINGS):
+        executions = [await _execution(tenant, each) for each in ledger["executions"]]
+        before, ledger = ledger, await tenant.caller.surely("GET", path)
+        if ledger == before:
+            break
     sums = {**_counters(ledger), "unaccounted": ledger["unaccounted"]}
     return Trigger(trigger_id, tenant.name, ledger["status"], sums, executions)
+
+
+async def _execution(tenant: Tenant, body: dict[str, Any]) -> Execution:
+    listing = f"/api/v1/{_SEGMENTS[body['channel']]}/executions/{body['id']}/jobs"
+    jobs = [_job(body["channel"], row) async for row in tenant.caller.rows(listing, lambda page: page["data"]["jobs"])]
+    return Execution(body["id"], body["channel"], _counters(body), jobs)
 
 
 def _counters(body: dict[str, Any]) -> dict[str, int]:

@@ -41,6 +41,7 @@ _IMPATIENT: Final = {
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 
 _PEACE_SECONDS: Final = 5.0
+_RECEIPT_SECONDS: Final = 30.0
 _ENOUGH_TO_SEE_ALL: Final = 40
 
 
@@ -172,6 +173,7 @@ class Run:
         async def endure() -> None:
             await in_turn(injector, lasting[:middle])
             load.campaign(north, "whatsapp")
+            load.without_slow_workflows()
             await in_turn(injector, lasting[middle:])
 
         enduring = asyncio.create_task(endure())
@@ -185,9 +187,8 @@ class Run:
             await enduring
         finally:
             enduring.cancel()
-        load.without_slow_workflows()
-        stop.set()
-        await sending
+            stop.set()
+            await sending
         self._say(f"the last fault is over; {load.asked} requests")
 
     async def _wait_and_read(self, stack: Stack, load: Load, tenants: list[Tenant], carrier: Carrier) -> History:
@@ -195,6 +196,7 @@ class Run:
         requests = load.requests()
         left = await evidence.over(tenants, requests, self._options.drain_seconds)
         self._say(f"{len(left)} triggers are not over" if left else "everything is over")
+        await carrier.at_rest(_RECEIPT_SECONDS)
         history = History(requests=requests)
         ids: dict[str, list[str]] = {tenant.name: [] for tenant in tenants}
         for request in requests:
