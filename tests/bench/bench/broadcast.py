@@ -30,9 +30,13 @@ async def measure(rig: Rig) -> list[Figure]:
     figures = []
     for size in [*(size for size in SMALLER if size < most), most]:
         tag = await make_audience(rig, size)
+        before = await _stored(rig)
         with rig.meter() as meter:
             course = await run_campaign(rig, "sms", tag, TEMPLATE, size, receipts=True)
-        detail = {"contacts": size, "final_seconds": course.final_seconds, **meter.detail(size)}
+        grown = {name: round(after / size - before[name] / size) for name, after in (await _stored(rig)).items()}
+        detail = {
+            "contacts": size, "final_seconds": course.final_seconds, "bytes_each": grown, **meter.detail(size)
+        }  # fmt: skip
         rate = size / course.final_seconds
         figures.append(
             Figure(f"broadcast of {size:,}", rate, "contacts/s", peak_rss_mb=meter.peak_rss_mb, detail=detail)
@@ -42,3 +46,14 @@ async def measure(rig: Rig) -> list[Figure]:
     received = Figure("broadcast with receipts", rate, "contacts/s", limit, LIMIT_NAME, peak_rss_mb=meter.peak_rss_mb)
     figures[-1] = replace(figures[-1], name="broadcast", limit=limit, limit_name=LIMIT_NAME)
     return [*figures, received]
+
+
+async def _stored(rig: Rig) -> dict[str, int]:
+    """Return the bytes that PostgreSQL has written to its log so far, and those of the tables that grow with jobs."""
+    async with rig.database() as database:
+        row = await database.fetchrow(
+            "SELECT (pg_current_wal_lsn() - '0/0')::bigint AS log, pg_total_relation_size('status.jobs') AS jobs,"
+            " pg_total_relation_size('channel_sms.waves') AS waves"
+        )
+    assert row is not None
+    return dict(row)
