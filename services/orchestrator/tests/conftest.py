@@ -67,7 +67,7 @@ class Catalogue:
         self.largest_read = 0
         self.kept_profiles: list[GivenProfile] = []
         self.rules: list[TriggerRule] = []
-        self.waits: set[EventKey] = set()
+        self.waits: dict[EventKey, set[str]] = {}
         self.changes: list[ContactChange] = []
         self.segment_filters: list[SegmentFilter] = []
 
@@ -190,10 +190,10 @@ class Catalogue:
 
     async def listened_for(self, keys: Collection[EventKey]) -> set[EventKey]:
         rules = {(rule.workspace_id, rule.event) for rule in self.rules if rule.status == "active"}
-        return (rules | self.waits) & set(keys)
+        return (rules | self.waits.keys()) & set(keys)
 
-    async def waited_for(self, keys: Collection[EventKey]) -> set[EventKey]:
-        return self.waits & set(keys)
+    async def waited_for(self, keys: Collection[EventKey]) -> dict[EventKey, set[str]]:
+        return {key: self.waits[key] for key in keys if key in self.waits}
 
     @asynccontextmanager
     async def contact_changes(self) -> AsyncIterator[Any]:

@@ -90,7 +90,7 @@ async def test_changes_are_told_where_somebody_listens_and_then_forgotten(world:
 
 @pytest.mark.integration
 async def test_changes_that_could_not_be_told_stay(world: Any) -> None:
-    world.catalogue.waits = {(WORKSPACE, "contact.created")}
+    world.catalogue.waits = {(WORKSPACE, "contact.created"): {"contact"}}
     world.catalogue.changes = [change(None, row())]
 
     def cut(_: Any) -> None:

@@ -62,11 +62,13 @@ async def listened_for(database: Database, events: Collection[EventKey]) -> set[
     return {(row["workspace_id"], row["event"]) for row in rows}
 
 
-async def waited_for(database: Database, events: Collection[EventKey]) -> set[EventKey]:
-    """Return those events that a step of a workflow waits for."""
+async def waited_for(database: Database, events: Collection[EventKey]) -> dict[EventKey, set[str]]:
+    """Return those events that steps of workflows wait for, each with its correlations (see `WaitStep`)."""
+    found: defaultdict[EventKey, set[str]] = defaultdict(set)
     async with database.connection() as connection:
-        rows = await connection.fetch(_statements.waited_for, *_columns(events))
-    return {(row["workspace_id"], row["event"]) for row in rows}
+        for row in await connection.fetch(_statements.waited_for, *_columns(events)):
+            found[row["workspace_id"], row["event"]].add(row["correlation"])
+    return found
 
 
 class Changes:

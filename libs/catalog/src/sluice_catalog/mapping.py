@@ -63,6 +63,29 @@ def compile_path(path: str) -> JSONPathQuery:
         raise PathProblem(f"This is not a JSONPath: {error}") from error
 
 
+def checked_path(path: str) -> str:
+    """Return `path`, for a validator. Raises ValueError with a sentence when it is no path that may be used."""
+    try:
+        compile_path(path)
+    except PathProblem as problem:
+        raise ValueError(str(problem)) from problem
+    return path
+
+
+def text_at(path: str, data: Mapping[str, Any]) -> str | None:
+    """Return the one value at `path` as text, None where there is none, several, or one that is no text or number."""
+    try:
+        found = _found(VariableMapping("", path, "string"), data)
+    except (MappingProblem, PathProblem):
+        return None
+    return _string(found)
+
+
+def as_text(value: Any) -> str | None:
+    """Return a text, number or truth as text, None for anything else."""
+    return _string(value)
+
+
 def variables_of(mappings: Iterable[VariableMapping], data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables that `mappings` take from `data`.
 

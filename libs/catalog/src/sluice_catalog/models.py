@@ -175,6 +175,28 @@ class WorkflowStep:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitStep:
+    """A step in which each contact waits for an event, at most `timeout_minutes`.
+
+    `delay_minutes` counts as a message's does. The event is the contact's own, or the one whose `path` (None: whose
+    correlation key) is the value of the trigger's `variable`. After a wait, delays count from its end.
+    """
+
+    step_id: str
+    step_name: str
+    event: str
+    timeout_minutes: int
+    delay_minutes: int = 0
+    variable: str | None = None
+    path: str | None = None
+
+    @property
+    def correlation(self) -> str:
+        """How an event finds those who wait: by "contact", by "key", or by a JSONPath in its data."""
+        return "contact" if self.variable is None else self.path or "key"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowVersion:
     """An immutable version of a workflow: ordered steps, or a template group on several channels at once."""
 
@@ -184,7 +206,7 @@ class WorkflowVersion:
     name: str
     type: WorkflowType
     category: Category
-    steps: tuple[WorkflowStep, ...] = ()
+    steps: tuple[WorkflowStep | WaitStep, ...] = ()
     template_group_id: UUID | None = None
     templates: tuple[tuple[Channel, str], ...] = ()
     send_window: SendWindow | None = None

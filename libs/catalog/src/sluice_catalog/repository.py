@@ -134,8 +134,8 @@ class Catalog:
         """Return those events, each (workspace, name), that a rule answers or a workflow waits for."""
         return await events.listened_for(self._database, keys)
 
-    async def waited_for(self, keys: Collection[EventKey]) -> set[EventKey]:
-        """Return those events, each (workspace, name), that a step of a workflow waits for."""
+    async def waited_for(self, keys: Collection[EventKey]) -> dict[EventKey, set[str]]:
+        """Return those events, each (workspace, name), that steps of workflows wait for, with their correlations."""
         return await events.waited_for(self._database, keys)
 
     def contact_changes(self) -> AbstractAsyncContextManager[Changes]:

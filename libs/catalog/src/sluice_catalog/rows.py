@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from sluice_catalog.models import (
@@ -15,6 +15,7 @@ from sluice_catalog.models import (
     TemplateReference,
     TemplateVariant,
     TemplateVersion,
+    WaitStep,
     WorkflowStep,
     WorkflowVersion,
     WorkspaceSettings,
@@ -23,6 +24,9 @@ from sluice_catalog.streams import OTP_SECONDS, Stream, StreamType, bucket
 from sluice_contracts.messages.content import SendWindow
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_runtime.secrets import SecretBox
+
+WAIT_FOR_EVENT: Final = "wait_for_event"
+"""The type of a step that sends nothing."""
 
 
 class Row(Protocol):
@@ -94,8 +98,19 @@ def _window(value: Any) -> SendWindow | None:
     return None if value is None else SendWindow.model_validate(value)
 
 
-def workflow_step(value: Mapping[str, Any]) -> WorkflowStep:
+def workflow_step(value: Mapping[str, Any]) -> WorkflowStep | WaitStep:
     """Read a step from a workflow's JSON."""
+    if value.get("type") == WAIT_FOR_EVENT:
+        correlation = value.get("correlation") or {}
+        return WaitStep(
+            step_id=value["step_id"],
+            step_name=value["step_name"],
+            event=value["event"],
+            timeout_minutes=value["timeout_minutes"],
+            delay_minutes=value["delay_minutes"],
+            variable=correlation.get("variable"),
+            path=correlation.get("path"),
+        )
     return WorkflowStep(
         step_id=value["step_id"],
         step_name=value["step_name"],

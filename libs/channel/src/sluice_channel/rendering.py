@@ -12,6 +12,7 @@ from uuid import UUID
 from sluice_catalog.models import TemplateVersion
 from sluice_catalog.repository import Catalog
 from sluice_catalog.templating import MissingVariable, TemplateProblem, render_values
+from sluice_catalog.templating.variables import STEPS
 from sluice_catalog.variants import VariantProblem, choose, country_of
 from sluice_channel.channels import ChannelKind, ColumnarContent, CompiledContent
 from sluice_channel.domain.gates import Verdict, verdict
@@ -124,7 +125,9 @@ class PageRenderer:
             if known is None:
                 known = self._same_for_all[id(compiled)] = _render(compiled, {}, variables)
             return [known] * len(places)
-        together = compiled.render_columns(fields, variables) if isinstance(compiled, ColumnarContent) else None
+        together = None
+        if isinstance(compiled, ColumnarContent) and STEPS not in fields:
+            together = compiled.render_columns(fields, variables)
         return [
             _render(compiled, {path: column[index] for path, column in fields.items()}, variables)
             if message is None

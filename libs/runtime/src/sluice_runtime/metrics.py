@@ -137,8 +137,8 @@ ACCEPTED_TRIGGERS = _counter(
 )
 HANDLED_EVENTS = _counter(
     "sluice_handled_events_total",
-    "Events evaluated: `triggered` started a workflow, `refused` were answered by rules of which none did, "
-    "`unmatched` by no rule at all.",
+    "Events evaluated: `triggered` started a workflow, `awaited` ended somebody's wait, `refused` were answered by "
+    "rules of which none did, `unmatched` by nobody at all.",
     "Many unmatched: a caller sends events that nobody uses, or writes their name otherwise than the rules do. Many "
     "refused: `GET /api/v1/events?outcome=refused` says why.",
     ("outcome",),

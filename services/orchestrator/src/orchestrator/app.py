@@ -20,6 +20,7 @@ from orchestrator.handlers.stages import StageRunner
 from orchestrator.handlers.timers import CommandTimers
 from orchestrator.handlers.triggers import TriggerHandler
 from orchestrator.handlers.turns import TurnMaker
+from orchestrator.handlers.waiting import Waiting
 from orchestrator.handlers.wake import Wake
 from orchestrator.ports import Directory
 from orchestrator.settings import OrchestratorSettings
@@ -47,6 +48,7 @@ class Parts:
     triggers: TriggerHandler
     deliveries: ReplyWatch
     events: EventHandler
+    waiting: Waiting
     contacts: ContactWatch
     stages: StageRunner
     timers: CommandTimers
@@ -67,12 +69,14 @@ class Parts:
         deadlines = settings.deadlines
         emitter = Emitter(directory, settings.longest_ages)
         planner = Planner(database, records, directory, emitter, publisher, clock, deadlines, wake)
+        waiting = Waiting(database, records, directory, emitter, publisher, clock, wake, settings.poll_seconds)
         return cls(
             triggers=TriggerHandler(planner, RequestHandler(database, records, publisher, clock, wake)),
             deliveries=ReplyWatch(
                 DeliveryHandler(database, clock, settings.pace, wake), database, records, directory, publisher, clock
             ),
-            events=EventHandler(database, directory, publisher, clock),
+            events=EventHandler(database, directory, waiting, publisher, clock),
+            waiting=waiting,
             contacts=ContactWatch(directory, publisher, clock, settings.poll_seconds),
             stages=StageRunner(
                 database,
@@ -131,6 +135,7 @@ class Parts:
         loops: dict[str, Loop] = {
             "timers": self.timers.run,
             "contact-changes": self.contacts.run,
+            "waits": self.waiting.run,
             "measure": self.housekeeping.measure,
             "forget": self.housekeeping.forget,
         }

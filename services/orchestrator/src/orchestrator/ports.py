@@ -71,8 +71,8 @@ class Directory(Protocol):
         """Return those events, each (workspace, name), that a rule answers or a workflow waits for."""
         ...
 
-    async def waited_for(self, keys: Collection[EventKey]) -> Collection[EventKey]:
-        """Return those events, each (workspace, name), that a step of a workflow waits for."""
+    async def waited_for(self, keys: Collection[EventKey]) -> Mapping[EventKey, Collection[str]]:
+        """Return those events, each (workspace, name), that steps of workflows wait for, with their correlations."""
         ...
 
     def contact_changes(self) -> AbstractAsyncContextManager[Changes]:

@@ -12,8 +12,8 @@ from sluice_catalog.definitions.contact import ExternalId
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.segments import checked_condition
 from sluice_catalog.definitions.shelf import Shelf, Stored, as_id, queries
-from sluice_catalog.definitions.words import Definition, Name, NameAsKey, fault
-from sluice_catalog.mapping import MOST_PATH_LENGTH, PathProblem, VariableType, compile_path, converted
+from sluice_catalog.definitions.words import Definition, EventName, Name, NameAsKey, fault
+from sluice_catalog.mapping import MOST_PATH_LENGTH, VariableType, checked_path, converted
 from sluice_catalog.rows import Row
 from sluice_contracts.vocabulary import Category
 from sluice_storage.database import Connection
@@ -21,11 +21,6 @@ from sluice_storage.database import Connection
 MOST_VARIABLES: Final = 100
 MOST_EXCLUDED: Final = 1000
 LONGEST_GAP_MINUTES: Final = 366 * 24 * 60
-
-EventName = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/ -]{0,99}$", description="As it is sent.", examples=["order.paid"]),
-]
 
 
 class Variable(Definition):
@@ -40,11 +35,7 @@ class Variable(Definition):
     @field_validator("path")
     @classmethod
     def _compiles(cls, path: str) -> str:
-        try:
-            compile_path(path)
-        except PathProblem as problem:
-            raise ValueError(str(problem)) from problem
-        return path
+        return checked_path(path)
 
     @model_validator(mode="after")
     def _default_is_of_the_type(self) -> Self:

@@ -65,6 +65,10 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 NameAsKey = Annotated[
     Name, AfterValidator(_not_an_id), Field(description="Unique in the workspace; defaults to the name.")
 ]
+EventName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/ -]{0,99}$", description="As it is sent.", examples=["order.paid"]),
+]
 Country = Annotated[str, AfterValidator(_country), Field(description="ISO 3166 alpha-2.", examples=["US"])]
 Timezone = Annotated[str, AfterValidator(_timezone), Field(description="IANA name.", examples=["America/New_York"])]
 Locale = Annotated[

@@ -11,27 +11,31 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, field_validator, model_validator
 
 from sluice_catalog.conditions import ALL_NAMES, MAX_SOURCE_LENGTH
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.segments import checked_condition
 from sluice_catalog.definitions.shelf import Shelf, Stored, as_id, queries
 from sluice_catalog.definitions.template_groups import template_categories
-from sluice_catalog.definitions.words import Definition, Name, NameAsKey, Window, fault
-from sluice_catalog.rows import Row
+from sluice_catalog.definitions.words import Definition, EventName, Name, NameAsKey, Window, fault
+from sluice_catalog.mapping import MOST_PATH_LENGTH, checked_path
+from sluice_catalog.models import WaitStep
+from sluice_catalog.rows import WAIT_FOR_EVENT, Row, workflow_step
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_storage.database import Connection
 
+StepId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 MOST_STEPS = 50
 LONGEST_DELAY_MINUTES = 366 * 24 * 60
 _IMPORTANCE = list(Category)
 
 
 class Step(Definition):
-    """One message of a series. `delay_minutes` counts from the trigger's start."""
+    """One message of a series. `delay_minutes` counts from the trigger's start, or from the end of the last wait."""
 
-    step_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    type: Literal["message"] = "message"
+    step_id: StepId
     step_name: Name
     channel: Channel
     template_key: Annotated[str, Field(min_length=1, max_length=100)]
@@ -43,6 +47,52 @@ class Step(Definition):
     @classmethod
     def _compiles(cls, source: str | None) -> str | None:
         return None if source is None else checked_condition(source, ALL_NAMES)
+
+
+class Correlation(Definition):
+    """Which event belongs to a run: the one that says at `path` what the trigger's `variable` says."""
+
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", examples=["order_id"])]
+    path: Annotated[
+        str | None,
+        Field(
+            max_length=MOST_PATH_LENGTH,
+            description="A JSONPath in the event's data; the event's `correlation_key` where it is left out.",
+            examples=["$.order.id"],
+        ),
+    ] = None
+
+    @field_validator("path")
+    @classmethod
+    def _compiles(cls, path: str | None) -> str | None:
+        return None if path is None else checked_path(path)
+
+
+class WaitForEvent(Definition):
+    """A step in which each contact waits for an event, and goes on when it comes, or else when the time is over.
+
+    An event that came before the wait, but after the trigger was accepted, counts. Later steps may ask for
+    `steps.<step_id>.outcome` ("received" or "timed_out") and `steps.<step_id>.data`, the event's.
+    """
+
+    type: Literal["wait_for_event"]
+    step_id: StepId
+    step_name: Name
+    event: EventName
+    timeout_minutes: Annotated[int, Field(ge=1, le=LONGEST_DELAY_MINUTES)]
+    delay_minutes: Annotated[int, Field(ge=0, le=LONGEST_DELAY_MINUTES)] = 0
+    correlation: Correlation | None = Field(default=None, description="The contact's own event where it is left out.")
+
+
+def _kind_of_step(given: Any) -> str:
+    kind = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
+    return WAIT_FOR_EVENT if kind == WAIT_FOR_EVENT else "message"
+
+
+AnyStep = Annotated[
+    Annotated[Step, Tag("message")] | Annotated[WaitForEvent, Tag("wait_for_event")], Discriminator(_kind_of_step)
+]
+_steps: TypeAdapter[list[AnyStep]] = TypeAdapter(list[AnyStep])
 
 
 class Workflow(Definition):
@@ -57,10 +107,10 @@ class Workflow(Definition):
 
 
 class StepsWorkflow(Workflow):
-    """A series of steps, each after the delay from the start that it names."""
+    """A series of steps, each after the delay from the start (or from the end of the last wait) that it names."""
 
     type: Literal[WorkflowType.STEPS]
-    steps: list[Step] = Field(min_length=1, max_length=MOST_STEPS)
+    steps: list[AnyStep] = Field(min_length=1, max_length=MOST_STEPS)
 
     @model_validator(mode="after")
     def _steps_are_in_order(self) -> Self:
@@ -68,8 +118,11 @@ class StepsWorkflow(Workflow):
         for place, step in enumerate(self.steps):
             if step.step_id in names[:place]:
                 raise fault(("steps", place, "step_id"), f"there are two steps {step.step_id}")
-            if place and step.delay_minutes < self.steps[place - 1].delay_minutes:
+            before = self.steps[place - 1] if place else None
+            if isinstance(before, Step) and step.delay_minutes < before.delay_minutes:
                 raise fault(("steps", place, "delay_minutes"), "a step cannot come before the one that it follows")
+        if isinstance(self.steps[-1], WaitForEvent):
+            raise fault(("steps", len(self.steps) - 1), "a message has to follow a wait")
         return self
 
 
@@ -101,7 +154,7 @@ class Workflows(Shelf[Workflow]):
             return TemplateGroupWorkflow.model_construct(
                 **common, type=WorkflowType.TEMPLATE_GROUP, template_group_key=key
             ), facts
-        steps = [Step.model_validate(step) for step in definition["steps"]]
+        steps = _steps.validate_python(definition["steps"])
         return StepsWorkflow.model_construct(**common, type=WorkflowType.STEPS, steps=steps), facts
 
     async def _columns(
@@ -115,6 +168,7 @@ class Workflows(Shelf[Workflow]):
             wanted = [
                 (f"steps.{place}.template_key", step.template_key, step.channel)
                 for place, step in enumerate(content.steps)
+                if isinstance(step, Step)
             ]
             definition["steps"] = [step.model_dump(mode="json") for step in content.steps]
         elif isinstance(content, TemplateGroupWorkflow):
@@ -150,6 +204,13 @@ class Workflows(Shelf[Workflow]):
                 queries.publish_workflow, stored.id, facts["definition"], now, facts["category"]
             )
             stored = replace(stored, facts=facts | {"version": version})
+            waits = {
+                (step.event, step.correlation)
+                for step in map(workflow_step, facts["definition"].get("steps") or ())
+                if isinstance(step, WaitStep)
+            }
+            for event, correlation in sorted(waits):
+                await connection.execute(queries.note_wait, stored.workspace_id, event, stored.id, correlation)
         return await super()._settle(connection, stored, now)
 
     def _deletion(self, now: datetime) -> tuple[Any, ...]:

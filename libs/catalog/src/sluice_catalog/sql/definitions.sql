@@ -217,6 +217,10 @@ INSERT INTO catalog.workflow_versions (workflow_id, version, name, type, categor
 SELECT id, version, name, type, $4, $2, $3 FROM workflow
 RETURNING version
 
+-- name: note_wait
+INSERT INTO catalog.workflow_waits (workspace_id, event, workflow_id, correlation) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+
 -- name: workflows_of_group
 SELECT id, workspace_id, key, name, type, status, category, definition, version, revision, created_at, updated_at
 FROM catalog.workflows

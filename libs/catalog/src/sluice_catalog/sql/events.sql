@@ -16,7 +16,7 @@ FROM unnest($1::uuid[], $2::text[]) AS wanted (workspace_id, event)
 JOIN catalog.event_listeners USING (workspace_id, event)
 
 -- name: waited_for
-SELECT DISTINCT workspace_id, event
+SELECT DISTINCT workspace_id, event, correlation
 FROM unnest($1::uuid[], $2::text[]) AS wanted (workspace_id, event)
 JOIN catalog.workflow_waits USING (workspace_id, event)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from orchestrator.adapters import waits
 from orchestrator.adapters.statements import queries
 from orchestrator.domain.running import Mode
 from sluice_contracts.identifiers import PAGE_SIZE
@@ -32,6 +33,7 @@ async def stop(connection: Connection, trigger_id: UUID, now: datetime) -> None:
         await connection.execute(
             queries.stop_executions, trigger_id, now, row["step_order"], row["next_page"] * PAGE_SIZE
         )
+    await waits.stop(connection, trigger_id, now)
     # Nobody will count the rest of the audience now: the estimate is the last word.
     await connection.execute(queries.settle_cohort, trigger_id)
 
@@ -46,9 +48,11 @@ async def rest(connection: Connection, trigger_id: UUID) -> None:
     """Let nothing become due. What is under way is answered as held by its worker."""
     await connection.execute(queries.waiting_commands_rest, trigger_id)
     await connection.execute(queries.stages_rest, trigger_id)
+    await waits.rest(connection, trigger_id)
 
 
 async def go_on(connection: Connection, trigger_id: UUID, now: datetime) -> None:
     """Let everything that rests go on: waiting jobs now, stages when they were planned."""
     await connection.execute(queries.resting_commands_come_now, trigger_id, now)
     await connection.execute(queries.stages_go_on, trigger_id)
+    await waits.go_on(connection, trigger_id)

@@ -8,3 +8,4 @@ from sluice_storage import statements
 
 queries: Final = statements.load("orchestrator")
 event_queries: Final = statements.load("orchestrator", "events.sql")
+wait_queries: Final = statements.load("orchestrator", "waits.sql")

@@ -13,12 +13,15 @@ from sluice_contracts.vocabulary import FilterCode
 
 
 def judge_of(
-    condition: str | None, variables: Mapping[str, Any], earlier_steps: Mapping[str, PageOutcomes]
+    condition: str | None,
+    variables: Mapping[str, Any],
+    earlier_steps: Mapping[str, PageOutcomes],
+    waits: Mapping[int, Mapping[str, Any]],
 ) -> Judge | None:
     """Return what decides over a step's `condition`, None where there is none.
 
-    `earlier_steps` are the outcomes of the same page, by step id. A condition that cannot be decided for a person
-    speaks against them: what is not clearly wanted is not sent.
+    `earlier_steps` are the outcomes of the same page, by step id; `waits` how waits ended, by position and step id. A
+    condition that cannot be decided for a person speaks against them: what is not clearly wanted is not sent.
     """
     if condition is None:
         return None
@@ -32,7 +35,10 @@ def judge_of(
         decision = compiled.evaluate(
             contact=person.contact.values() if person.contact else {},
             variables=variables,
-            steps={step_id: page.seen_by_conditions(person.seq) for step_id, page in earlier_steps.items()},
+            steps={
+                **{step_id: page.seen_by_conditions(person.seq) for step_id, page in earlier_steps.items()},
+                **waits.get(person.seq, {}),
+            },
         )
         if isinstance(decision, ConditionError):
             return f"The step's condition could not be decided: {decision.reason}"

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from sluice_catalog.models import WorkflowStep, WorkflowVersion
+from sluice_catalog.mapping import as_text
+from sluice_catalog.models import WaitStep, WorkflowStep, WorkflowVersion
 from sluice_contracts.base import Instant, Part
 from sluice_contracts.identifiers import derived_id, execution_id_for
 from sluice_contracts.messages.content import Content, SendWindow
@@ -30,7 +31,8 @@ class UnplannableTriggerError(Exception):
 class ExecutionPlan(Part):
     """One channel inside one step. A direct send brings its `content`; a workflow names a `template_key`.
 
-    `scheduled_for` counts `delay_minutes` from the trigger's start, not from the step before.
+    `scheduled_for` counts `delay_minutes` from the trigger's start, not from the step before. Where the step stands
+    behind a wait (`after_wait` is its order), it counts from the end of the wait, which is the latest that it can be.
     """
 
     execution_id: UUID
@@ -44,6 +46,25 @@ class ExecutionPlan(Part):
     template_key: str | None = None
     condition: str | None = None
     window: SendWindow | None = None
+    after_wait: int | None = None
+
+
+class WaitPlan(Part):
+    """A step in which each contact waits for an event. `correlation` says how an event finds them: see `WaitStep`.
+
+    `key` is what such an event says of itself; None where each contact has a key of its own. `scheduled_for` and
+    `after_wait` are those of an execution.
+    """
+
+    step_id: str
+    step_order: int
+    event: str
+    timeout_minutes: int
+    correlation: str
+    key: str | None = None
+    delay_minutes: int = 0
+    scheduled_for: Instant
+    after_wait: int | None = None
 
 
 class Plan(Part):
@@ -63,6 +84,7 @@ class Plan(Part):
     workflow_name: str | None = None
     template_group_id: UUID | None = None
     executions: list[ExecutionPlan] = Field(min_length=1)
+    waits: list[WaitPlan] = Field(default_factory=list)
     traceparent: str | None = None
 
     @property
@@ -71,9 +93,28 @@ class Plan(Part):
         return {order: list(group) for order, group in groupby(self.executions, key=lambda item: item.step_order)}
 
     @property
-    def first_stage(self) -> int:
-        """The step that starts first, and so the one that walks an audience for all others."""
-        return min(self.executions, key=lambda item: (item.scheduled_for, item.step_order)).step_order
+    def first_stage(self) -> int | None:
+        """The step that starts first, and so the one that walks an audience for all others.
+
+        None where that is a wait.
+        """
+        first = min(
+            (item for item in self._steps if item.after_wait is None),
+            key=lambda item: (item.scheduled_for, item.step_order),
+        )
+        return first.step_order if isinstance(first, ExecutionPlan) else None
+
+    @property
+    def _steps(self) -> list[ExecutionPlan | WaitPlan]:
+        return [*self.executions, *self.waits]
+
+    def following(self, wait_order: int) -> list[ExecutionPlan | WaitPlan]:
+        """Return the steps that are reached from the end of a wait: messages, and the next wait."""
+        return [item for item in self._steps if item.after_wait == wait_order]
+
+    def wait(self, step_order: int) -> WaitPlan | None:
+        """Return the wait that is the step of this order, None where that is no wait."""
+        return next((wait for wait in self.waits if wait.step_order == step_order), None)
 
     @property
     def asks_for_outcomes(self) -> bool:
@@ -139,11 +180,11 @@ def make_plan(trigger: TriggerAccepted, workflow: WorkflowVersion | None, now: d
         )
     if workflow is None or workflow.workspace_id != trigger.workspace_id:
         raise UnplannableTriggerError("workflow_gone", f'The workflow "{trigger.plan.name}" does not exist any more')
-    executions = (
-        _group_executions(trigger.trigger_id, workflow, starts_at)
-        if workflow.type is WorkflowType.TEMPLATE_GROUP
-        else _step_executions(trigger.trigger_id, workflow.steps, workflow.send_window, starts_at)
-    )
+    waits: list[WaitPlan] = []
+    if workflow.type is WorkflowType.TEMPLATE_GROUP:
+        executions = _group_executions(trigger.trigger_id, workflow, starts_at)
+    else:
+        executions, waits = _step_plans(trigger, workflow.steps, workflow.send_window, starts_at)
     if not executions:
         raise UnplannableTriggerError("workflow_empty", f'The workflow "{workflow.name}" has nothing to send')
     return Plan(
@@ -157,27 +198,54 @@ def make_plan(trigger: TriggerAccepted, workflow: WorkflowVersion | None, now: d
         workflow_name=workflow.name,
         template_group_id=workflow.template_group_id,
         executions=executions,
+        waits=waits,
     )
 
 
-def _step_executions(
-    trigger_id: UUID, steps: Sequence[WorkflowStep], window: SendWindow | None, starts_at: datetime
-) -> list[ExecutionPlan]:
-    return [
-        ExecutionPlan(
-            execution_id=execution_id_for(trigger_id, order, step.channel),
-            step_id=step.step_id,
-            step_order=order,
-            step_name=step.step_name,
-            channel=step.channel,
-            delay_minutes=step.delay_minutes,
-            scheduled_for=starts_at + timedelta(minutes=step.delay_minutes),
-            template_key=step.template_key,
-            condition=step.condition,
-            window=step.send_window or window,
-        )
-        for order, step in enumerate(steps, start=1)
-    ]
+def _step_plans(
+    trigger: TriggerAccepted,
+    steps: Sequence[WorkflowStep | WaitStep],
+    window: SendWindow | None,
+    starts_at: datetime,
+) -> tuple[list[ExecutionPlan], list[WaitPlan]]:
+    """Return the messages and the waits of a series; what stands behind a wait counts its delay from there."""
+    executions: list[ExecutionPlan] = []
+    waits: list[WaitPlan] = []
+    base, after_wait = starts_at, None
+    for order, step in enumerate(steps, start=1):
+        scheduled_for = base + timedelta(minutes=step.delay_minutes)
+        if isinstance(step, WaitStep):
+            waits.append(
+                WaitPlan(
+                    step_id=step.step_id,
+                    step_order=order,
+                    event=step.event,
+                    timeout_minutes=step.timeout_minutes,
+                    correlation=step.correlation,
+                    key=None if step.variable is None else as_text(trigger.variables.get(step.variable)) or "",
+                    delay_minutes=step.delay_minutes,
+                    scheduled_for=scheduled_for,
+                    after_wait=after_wait,
+                )
+            )
+            base, after_wait = scheduled_for + timedelta(minutes=step.timeout_minutes), order
+        else:
+            executions.append(
+                ExecutionPlan(
+                    execution_id=execution_id_for(trigger.trigger_id, order, step.channel),
+                    step_id=step.step_id,
+                    step_order=order,
+                    step_name=step.step_name,
+                    channel=step.channel,
+                    delay_minutes=step.delay_minutes,
+                    scheduled_for=scheduled_for,
+                    template_key=step.template_key,
+                    condition=step.condition,
+                    window=step.send_window or window,
+                    after_wait=after_wait,
+                )
+            )
+    return executions, waits
 
 
 def _group_executions(trigger_id: UUID, workflow: WorkflowVersion, starts_at: datetime) -> list[ExecutionPlan]:

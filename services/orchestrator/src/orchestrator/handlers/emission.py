@@ -11,6 +11,7 @@ from uuid import UUID
 
 from orchestrator.adapters.outcomes import outcome_pages
 from orchestrator.adapters.records import cohort_pages
+from orchestrator.adapters.waits import WaitOutcomes, wait_outcomes
 from orchestrator.domain.cohort import Position
 from orchestrator.domain.conditions import judge_of
 from orchestrator.domain.content import inline_references, needed_paths
@@ -21,6 +22,7 @@ from orchestrator.domain.plan import ExecutionPlan
 from orchestrator.domain.running import Command, Mode, RunningTrigger, StartedExecution
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact
+from sluice_catalog.templating.variables import STEPS
 from sluice_contracts.identifiers import PAGE_SIZE, page_key
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import Content, MissingTemplate, TemplateContent
@@ -116,8 +118,21 @@ class Emitter:
             positions = await cohort_pages(connection, missing)
             people |= await self.people([(trigger, key[1], positions[key]) for key, trigger in missing.items()])
         outcomes = await self._outcomes(connection, emissions)
+        waits = await wait_outcomes(
+            connection,
+            {
+                (emission.trigger.plan.trigger_id, emission.command.page)
+                for emission in emissions
+                if emission.plan.after_wait is not None
+            },
+        )
         return [
-            await self._record(emission, people[emission.trigger.plan.trigger_id, emission.command.page], outcomes)
+            await self._record(
+                emission,
+                people[emission.trigger.plan.trigger_id, emission.command.page],
+                outcomes,
+                _seen_waits(emission, waits) if emission.plan.after_wait is not None else {},
+            )
             for emission in emissions
         ]
 
@@ -135,7 +150,11 @@ class Emitter:
         )
 
     async def _record(
-        self, emission: Emission, people: Sequence[Person], outcomes: Mapping[tuple[UUID, int], PageOutcomes]
+        self,
+        emission: Emission,
+        people: Sequence[Person],
+        outcomes: Mapping[tuple[UUID, int], PageOutcomes],
+        waits: Mapping[int, Mapping[str, Any]],
     ) -> OutboundRecord:
         trigger, plan, execution, command = (
             emission.trigger,
@@ -181,9 +200,12 @@ class Emitter:
                         for step in trigger.plan.executions
                         if plan.condition is not None
                     },
+                    waits,
                 ),
             ),
         )
+        if waits:
+            message.jobs.fields[STEPS] = [waits.get(seq, {}) for seq in command.seqs]
         topic, key = commands_topic(plan.channel, accepted.lane), page_key(command.execution_id, command.page)
         record = outbound(topic, key, message)
         return record if len(record.value) <= _MAX_COMMAND_BYTES else outbound(topic, key, _without_values(message))
@@ -193,6 +215,16 @@ class Emitter:
             template = await self._directory.template_version(content.template_id, content.version)
             return needed_paths(template.references if template else (), variables)
         return needed_paths(inline_references(content), variables)
+
+
+def _seen_waits(emission: Emission, waits: WaitOutcomes) -> dict[int, dict[str, Any]]:
+    """Return how the waits of a command's people ended, by position and the step's id."""
+    plan = emission.trigger.plan
+    names = {wait.step_order: wait.step_id for wait in plan.waits}
+    return {
+        seq: {names[order]: ended for order, ended in waits.get((plan.trigger_id, seq), {}).items()}
+        for seq in emission.command.seqs
+    }
 
 
 def _without_values(message: JobsCommanded) -> JobsCommanded:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.adapters.entries import enter
 from orchestrator.domain.rules import Decision, decide
+from orchestrator.handlers.waiting import Waiting
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact
 from sluice_catalog.profiles import GivenProfile
@@ -37,9 +38,12 @@ Decisions = Mapping[UUID, Sequence[Decision]]
 class EventHandler:
     """The same event again makes the same triggers, under the same ids."""
 
-    def __init__(self, database: Database, directory: Directory, publisher: EventPublisher, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, directory: Directory, waiting: Waiting, publisher: EventPublisher, clock: Clock
+    ) -> None:
         self._database = database
         self._directory = directory
+        self._waiting = waiting
         self._publisher = publisher
         self._clock = clock
 
@@ -56,6 +60,7 @@ class EventHandler:
             ]
         )
         decisions = await self._granted(await self._decide(events))
+        ended = await self._waiting.meet(events)
         FAILPOINTS.reach("orchestrator.after_commit")
         outgoing = [
             with_headers(_record(decision), trace_of(origins[event.event_id]))
@@ -63,9 +68,9 @@ class EventHandler:
             for decision in decisions[event.event_id]
             if decision.trigger is not None
         ]
-        await self._publisher.publish([*outgoing, *self._evaluated(events, decisions)])
+        await self._publisher.publish([*outgoing, *self._evaluated(events, decisions, ended)])
         FAILPOINTS.reach("orchestrator.after_publish")
-        _count(events, decisions)
+        _count(events, decisions, ended)
         FAILPOINTS.reach("orchestrator.before_offset")
 
     async def _decide(self, events: Sequence[EventOccurred]) -> dict[UUID, list[Decision]]:
@@ -102,7 +107,9 @@ class EventHandler:
             for event_id, made in decisions.items()
         }
 
-    def _evaluated(self, events: Sequence[EventOccurred], decisions: Decisions) -> list[OutboundRecord]:
+    def _evaluated(
+        self, events: Sequence[EventOccurred], decisions: Decisions, ended: Mapping[UUID, int]
+    ) -> list[OutboundRecord]:
         by_workspace: defaultdict[UUID, list[EvaluatedEvent]] = defaultdict(list)
         for event in events:
             by_workspace[event.workspace_id].append(
@@ -114,6 +121,7 @@ class EventHandler:
                     occurred_at=event.occurred_at,
                     accepted_at=event.accepted_at,
                     rules=[decision.outcome() for decision in decisions[event.event_id]],
+                    waits=ended.get(event.event_id, 0),
                 )
             )
         now = self._clock.now()
@@ -142,10 +150,15 @@ def _record(decision: Decision) -> OutboundRecord:
     return outbound(triggers(trigger.lane), str(trigger.trigger_id), trigger)
 
 
-def _count(events: Sequence[EventOccurred], decisions: Decisions) -> None:
+def _count(events: Sequence[EventOccurred], decisions: Decisions, ended: Mapping[UUID, int]) -> None:
     for event in events:
         made = decisions[event.event_id]
-        outcome = "unmatched" if not made else "triggered" if any(item.trigger for item in made) else "refused"
+        if any(item.trigger for item in made):
+            outcome = "triggered"
+        elif ended.get(event.event_id):
+            outcome = "awaited"
+        else:
+            outcome = "refused" if made else "unmatched"
         metrics.HANDLED_EVENTS.labels(outcome).inc()
         for item in made:
             if item.code is not None:

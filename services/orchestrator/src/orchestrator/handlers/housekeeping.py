@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from orchestrator.adapters import waits
 from orchestrator.adapters.ages import oldest_work
 from orchestrator.adapters.records import forget_triggers, note_spent_triggers
 from sluice_runtime import metrics
@@ -62,6 +63,7 @@ class Housekeeping:
             async with self._database.connection() as connection:
                 await note_spent_triggers(connection, before, now, _FORGET_BATCH)
                 forgotten = await forget_triggers(connection, before, _FORGET_BATCH, now - _SETTLED)
+                await waits.forget(connection, before, _FORGET_BATCH)
             if forgotten:
                 _log.info("triggers.forgotten", triggers=forgotten)
             if forgotten < _FORGET_BATCH:

@@ -21,6 +21,7 @@ from orchestrator.adapters.records import (
     taken_up,
 )
 from orchestrator.adapters.stages import NewStage, add_stages
+from orchestrator.adapters.waits import NewWaitStage, add_wait_stages
 from orchestrator.domain.cohort import Position, cut_pages, explicit_cohort
 from orchestrator.domain.deadlines import Deadlines
 from orchestrator.domain.identification import identified
@@ -84,13 +85,14 @@ class Draft:
             and self.positions is not None
             and len(self.positions) <= PAGE_SIZE
             and self.plan.starts_at <= self.planned_at
+            and self.plan.first_stage is not None
             and self.plan.stages[self.plan.first_stage][0].scheduled_for <= self.planned_at
         )
 
     @property
     def needs_no_stage(self) -> bool:
         """Whether nothing is left to do for this trigger but to wait for answers."""
-        return self.plan is None or (self.starts_at_once and len(self.plan.stages) == 1)
+        return self.plan is None or (self.starts_at_once and not self.plan.waits and len(self.plan.stages) == 1)
 
 
 class Planner:
@@ -245,7 +247,7 @@ class Planner:
             positions = draft.positions or []
             people |= await self._emitter.people([(trigger, 0, positions)], draft.contacts)
             on_page = people[trigger.plan.trigger_id, 0]
-            plans = trigger.plan.stages[trigger.plan.first_stage]
+            plans = trigger.plan.stages[trigger.plan.first_stage or 0]
             members = (await self._emitter.crowd(trigger)).members(plans, on_page)
             for plan, who in zip(plans, members, strict=True):
                 execution = StartedExecution(
@@ -287,6 +289,7 @@ class Planner:
         executions = []
         commands = []
         stages = []
+        waits = []
         for draft in drafts:
             trigger_id = draft.accepted.trigger_id
             if draft.plan is None or trigger_id not in new:
@@ -295,11 +298,12 @@ class Planner:
             pages += [(trigger_id, page, positions) for page, positions in cut_pages(draft.positions or [])]
             starts = draft.starts_at_once and mode is Mode.RUNNING
             if starts:
-                order = draft.plan.first_stage
+                order = draft.plan.first_stage or 0
                 executions += [(trigger_id, order, execution) for execution in draft.executions]
                 commands += draft.commands
             if mode is not Mode.CANCELLED:
                 stages += _stages(draft, mode, without_first=starts)
+                waits += _waits(draft, mode)
         if pages:
             await add_cohort_pages(connection, pages)
         if executions:
@@ -308,6 +312,8 @@ class Planner:
             await open_commands(connection, commands)
         if stages:
             await add_stages(connection, stages)
+        if waits:
+            await add_wait_stages(connection, waits)
         return new
 
 
@@ -335,5 +341,22 @@ def _stages(draft: Draft, mode: Mode, *, without_first: bool) -> list[NewStage]:
             rests=mode is Mode.PAUSED,
         )
         for order, executions in trigger.plan.stages.items()
-        if not (without_first and order == trigger.plan.first_stage)
+        if executions[0].after_wait is None and not (without_first and order == trigger.plan.first_stage)
+    ]
+
+
+def _waits(draft: Draft, mode: Mode) -> list[NewWaitStage]:
+    """Return the first wait of a series: the others are reached through it."""
+    trigger = draft.running(mode)
+    return [
+        NewWaitStage(
+            trigger.plan.trigger_id,
+            wait.step_order,
+            trigger.plan.workspace_id,
+            walks=draft.positions is None and trigger.plan.first_stage is None,
+            scheduled_for=wait.scheduled_for,
+            rests=mode is Mode.PAUSED,
+        )
+        for wait in trigger.plan.waits
+        if wait.after_wait is None
     ]

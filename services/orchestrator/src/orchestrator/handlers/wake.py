@@ -21,9 +21,12 @@ class Feeding:
 TIMERS: Final = "timers"
 """The loop that publishes commands that are due."""
 
-Loop = Feeding | Literal["timers"]
+WAITS: Final = "waits"
+"""The loop that lets people into waits, and go on when those are over."""
 
-EVERYONE: Final[tuple[Loop, ...]] = (TIMERS, *(Feeding(lane, walks) for lane in Lane for walks in (True, False)))
+Loop = Feeding | Literal["timers", "waits"]
+
+EVERYONE: Final[tuple[Loop, ...]] = (TIMERS, WAITS, *(Feeding(lane, walks) for lane in Lane for walks in (True, False)))
 
 
 class Wake:

@@ -213,6 +213,9 @@ WHERE known.workspace_id = excluded.workspace_id AND known.mode NOT IN ('cancell
   AND (known.accepted IS NULL
        OR (known.mode = 'paused' AND excluded.mode = 'running')
        OR EXISTS (SELECT FROM stages WHERE stages.trigger_id = known.trigger_id)
+       OR EXISTS (SELECT FROM wait_stages WHERE wait_stages.trigger_id = known.trigger_id)
+       OR EXISTS (SELECT FROM waits WHERE waits.trigger_id = known.trigger_id AND waits.outcome IS NULL)
+       OR EXISTS (SELECT FROM releases WHERE releases.trigger_id = known.trigger_id)
        OR EXISTS (SELECT FROM commands JOIN executions USING (execution_id)
                   WHERE executions.trigger_id = known.trigger_id))
 RETURNING accepted IS NOT NULL AS planned
@@ -302,6 +305,9 @@ WITH old AS (
     SELECT trigger_id FROM triggers
     WHERE planned_at < $1
       AND NOT EXISTS (SELECT FROM stages WHERE stages.trigger_id = triggers.trigger_id)
+      AND NOT EXISTS (SELECT FROM wait_stages WHERE wait_stages.trigger_id = triggers.trigger_id)
+      AND NOT EXISTS (SELECT FROM waits WHERE waits.trigger_id = triggers.trigger_id AND waits.outcome IS NULL)
+      AND NOT EXISTS (SELECT FROM releases WHERE releases.trigger_id = triggers.trigger_id)
       AND NOT EXISTS (SELECT FROM commands JOIN executions USING (execution_id)
                       WHERE executions.trigger_id = triggers.trigger_id)
       AND (accepted IS NULL
