@@ -15,13 +15,14 @@ from pydantic import SecretStr
 from ingest import definitions
 from ingest.adapters.renewal import Renewal
 from ingest.doors.commpeak.sending import EventSending
+from ingest.doors.events.operations import EventDoor
+from ingest.doors.novu.operations import NovuDoor
+from ingest.doors.pocketflows.operations import Tracking as PocketflowsTracking
 from ingest.doors.streams.activity import StreamActivity
 from ingest.doors.streams.credentials import StreamCredentials
 from ingest.doors.streams.definitions import stream_operations
 from ingest.doors.streams.events import StreamEventsDoor
 from ingest.doors.streams.writing import ActivityWriter
-from ingest.doors.novu.operations import NovuDoor
-from ingest.doors.pocketflows.operations import Tracking as PocketflowsTracking
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
 from ingest.handlers.documents import Documents
@@ -85,6 +86,7 @@ class Doors:
         return [
             *Sends(self.snapshot, self.renew, intake, self.clock).operations(),
             *Bulk(self.snapshot, self.renew, intake, self.clock).operations(),
+            *EventDoor(self.snapshot, intake, self.clock).operations(),
             *PocketflowsTracking(self.snapshot, self.renew, intake, self.clock).operations(),
             *self.definitions,
             *self._streams(intake),
@@ -125,9 +127,7 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
     ]
     renewal = Renewal(snapshot)
     novu = NovuDoor(catalog, snapshot, catalog_box, clock, renewal)
-    doors = Doors(
-        settings, clock, messaging.publisher, snapshot, renewal, kept, engagements, stored, activity, novu
-    )
+    doors = Doors(settings, clock, messaging.publisher, snapshot, renewal, kept, engagements, stored, activity, novu)
     app, intake = doors.build()
 
     async def ready() -> str | None:

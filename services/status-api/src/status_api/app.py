@@ -29,19 +29,21 @@ from sluice_storage import answers
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
+from status_api.adapters.event_store import EventStore
 from status_api.adapters.projection import SCHEMA, Projection
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.standstill import StandstillStore
 from status_api.adapters.status_store import StatusStore
 from status_api.adapters.stream_traffic import StreamTraffic
-from status_api.doors.streams.operations import StreamReads
 from status_api.adapters.workflow_counter import WorkflowCounter
 from status_api.doors.novu.operations import NovuReads
 from status_api.doors.novu.store import NovuStore
 from status_api.doors.pocketflows.operations import TriggerDoor
 from status_api.doors.pocketflows.publishing import Publisher
+from status_api.doors.streams.operations import StreamReads
 from status_api.handlers.actions import TriggerActions
 from status_api.handlers.arrivals import Arrivals
+from status_api.handlers.events import EventForgetter, EventProjector, EventReads
 from status_api.handlers.executions import ExecutionReads
 from status_api.handlers.projecting import Projector
 from status_api.handlers.sandbox import SandboxReads
@@ -70,13 +72,21 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     await snapshot.load_first()
     arrivals = Arrivals()
     projection = Projection(writing, receipt_deadline=settings.receipt_deadline)
-    consumers = _consumers(settings, messaging, Projector(projection, arrivals.announce))
+    events = EventStore(writing)
+    consumers = _consumers(
+        settings, messaging, Projector(projection, arrivals.announce), EventProjector(events, arrivals.announce)
+    )
     app = application(translate=unavailable)
     kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
     guard = Guard(settings, kept, clock)
     guard.protect(app)
     declared = [
+        *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
+        *EventReads(EventStore(reading), arrivals).operations(),
         *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(reading), clock).operations(),
+        *TriggerDoor(
+            PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
+        ).operations(),
         *NovuReads(
             StatusStore(reading),
             NovuStore(reading),
@@ -85,10 +95,6 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
             arrivals,
             messaging.publisher,
             clock,
-        ).operations(),
-        *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
-        *TriggerDoor(
-            PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
         ).operations(),
     ]
     add_operations(app, declared, Authenticator(snapshot), guard)
@@ -107,6 +113,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
                 StandstillStore(writing), messaging.publisher, clock, timedelta(seconds=settings.silence_seconds)
             ).run,
             "answers": kept.run,
+            "forget-events": EventForgetter(events, clock, timedelta(days=settings.event_retention_days)).run,
             "gauge": Gauge(projection, clock).run,
             "catalog": snapshot.follow,
             "catalog-listener": snapshot.listener(settings.postgres).run,
@@ -133,6 +140,7 @@ def documented() -> list[Operation]:
     nothing: Any = None
     return [
         *operations(nothing, nothing, nothing, nothing, nothing),
+        *EventReads(nothing, nothing).operations(),
         *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),
         *NovuReads(nothing, nothing, nothing, nothing, nothing, nothing, nothing).operations(),
@@ -148,7 +156,9 @@ def unavailable(error: Exception) -> Problem | None:
     return None
 
 
-def _consumers(settings: StatusSettings, messaging: Messaging, projector: Projector) -> dict[str, EventConsumer]:
+def _consumers(
+    settings: StatusSettings, messaging: Messaging, projector: Projector, events: EventProjector
+) -> dict[str, EventConsumer]:
     """One consumer a kind of topic, and several for deliveries, of which there are by far the most."""
 
     def consumer(names: Sequence[str], group: str, handler: BatchHandler) -> EventConsumer:
@@ -159,6 +169,7 @@ def _consumers(settings: StatusSettings, messaging: Messaging, projector: Projec
     return {
         "triggers": consumer(accepted, "status-triggers", projector.on_triggers),
         "executions": consumer([topics.EXECUTIONS], "status-executions", projector.on_executions),
+        "events": consumer([topics.EXECUTIONS], "status-events", events),
         **{
             f"deliveries-{place}": consumer([topics.DELIVERIES], "status-deliveries", projector.on_deliveries)
             for place in range(settings.folders)
