@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -148,3 +149,52 @@ async def test_another_workspaces_workflow_is_not_there(doors_with_templates: An
     for method, body in (("GET", None), ("PATCH", {"status": "inactive"}), ("DELETE", None)):
         assert (await doors.theirs(method, f"/workflows/{made.body['id']}", body)).status == 404
     assert (await doors.theirs("GET", "/workflows")).body["data"] == []
+
+
+WAIT: dict[str, Any] = {
+    "type": "wait_for_event",
+    "step_id": "paid",
+    "step_name": "Wait for the payment",
+    "event": "order.paid",
+    "timeout_minutes": 60,
+    "correlation": {"variable": "order_id", "path": "$.order.id"},
+}
+
+
+async def test_a_step_may_wait_for_an_event(doors_with_templates: Any) -> None:
+    doors = doors_with_templates
+    first, last = STEPS["steps"]
+    waiting = [first, WAIT, {**last, "delay_minutes": 0, "condition": "steps.paid.outcome == 'timed_out'"}]
+    made = await doors.ours("POST", "/workflows", {**STEPS, "steps": waiting})
+    assert (made.status, made.body["steps"][1]["correlation"]["variable"]) == (201, "order_id")
+    version = await doors.catalog.workflow_version(UUID(made.body["id"]), 1)
+    assert version.steps[1].correlation == "$.order.id"
+    key = (doors.workspace, "order.paid")
+    assert await doors.catalog.waited_for({key, (doors.workspace, "other")}) == {key: {"$.order.id"}}
+    without = {name: value for name, value in WAIT.items() if name != "correlation"}
+    changed = await doors.ours("PATCH", f"/workflows/{made.body['id']}", {"steps": [without, last]})
+    assert (changed.status, changed.body["version"]) == (200, 2)
+    assert await doors.catalog.waited_for({key}) == {key: {"contact", "$.order.id"}}
+    assert (await doors.ours("GET", f"/workflows/{made.body['id']}")).body["steps"][0]["type"] == "wait_for_event"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timeout_minutes": 0},
+        {"event": ""},
+        {"correlation": {"variable": "order_id", "path": "order"}},
+        {"channel": "sms"},
+        {"step_id": "step-1"},
+    ],
+)
+async def test_a_wait_that_cannot_be_is_refused(doors_with_templates: Any, change: dict[str, Any]) -> None:
+    steps = [STEPS["steps"][0], WAIT | change, STEPS["steps"][1]]
+    answer = await doors_with_templates.ours("POST", "/workflows", {**STEPS, "steps": steps})
+    assert (answer.status, answer.fields[0][:7]) == (422, "steps.1")
+
+
+async def test_a_workflow_does_not_end_with_a_wait(doors_with_templates: Any) -> None:
+    steps = [STEPS["steps"][0], WAIT]
+    answer = await doors_with_templates.ours("POST", "/workflows", {**STEPS, "steps": steps})
+    assert answer.status == 422
