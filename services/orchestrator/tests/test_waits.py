@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
+from orchestrator.adapters.statements import wait_queries
 from sluice_catalog.models import WaitStep, WorkflowStep, WorkflowVersion
 from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.messages.execution import CohortCounted, EventsEvaluated, ExecutionCommanded, ExecutionStarted
@@ -339,3 +341,54 @@ async def test_old_events_and_waits_are_forgotten(world: Any) -> None:
     await world.parts.housekeeping.forget_once()
     for table in ("waits", "awaited_events", "triggers"):
         assert not await world.rows(f"SELECT FROM {table}"), table
+
+
+FILL = (
+    """INSERT INTO waits (trigger_id, step_order, seq, workspace_id, event, correlation, key, since, until, due_at)
+       SELECT uuidv7(), 2, n % 200, $2, 'order.paid', 'contact', 'c' || n, $1, $1::timestamptz + interval '1 day',
+              $1::timestamptz + make_interval(days => 1, secs => n)
+       FROM generate_series(1, 20000) AS n""",
+    """INSERT INTO releases (release_id, trigger_id, step_order, page, seqs, scheduled_for, due_at)
+       SELECT uuidv7(), trigger_id, 3, 0, '{0}', $1, $1::timestamptz + interval '1 day'
+       FROM waits WHERE $2::uuid IS NOT NULL""",
+    """INSERT INTO wait_stages (trigger_id, step_order, workspace_id, walks, scheduled_for, due_at)
+       SELECT trigger_id, 2, $2, false, $1, $1::timestamptz + interval '1 day' FROM waits""",
+    """INSERT INTO awaited_events (workspace_id, event, correlation, key, event_id, accepted_at, data)
+       SELECT $2, 'order.paid', 'contact', key, uuidv7(), $1, '{}' FROM waits""",
+)
+
+
+async def test_hot_statements_about_waits_use_their_indexes(world: Any) -> None:
+    now, one = world.clock.now(), UUID(int=9)
+    for statement in FILL:
+        await world.rows(statement, now, WORKSPACE)
+    await world.rows("ANALYZE")
+    key = (WORKSPACE, "order.paid", "contact", "c7")
+    hot: dict[str, tuple[Any, ...]] = {
+        "first_wait_stage": (now,),
+        "hold_wait_stage": (one, now),
+        "meet_earlier_events": (one, 2, list(range(200))),
+        "waiting_for": key,
+        "end_waits": (*key, [one], one, {}, now),
+        "overdue_triggers": (now, 500),
+        "time_out": (now, [one], 500),
+        "due_releases": (now, 500),
+        "take_releases": (now, [one], 500),
+        "wait_outcomes": ([one], [0], [200]),
+        "waits_rest": (one,),
+        "releases_rest": (one,),
+        "drop_waits": (one,),
+        "forget_awaited_events": (now, 500),
+    }
+    scanned = {}
+    for name, arguments in hot.items():
+        (row,) = await world.rows(f"EXPLAIN (FORMAT JSON) {getattr(wait_queries, name)}", *arguments)
+        plan = row[0] if isinstance(row[0], list) else orjson.loads(row[0])
+        found = [node["Relation Name"] for node in nodes(plan[0]["Plan"]) if node["Node Type"] == "Seq Scan"]
+        if found:
+            scanned[name] = found
+    assert not scanned
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
