@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -17,6 +17,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrP
 from chaos.history import DeadLetter
 
 _PATIENCE_SECONDS: Final = 30.0
+_OF_THE_TOPIC: Final = 1
+"""Where a setting comes from, in the protocol: not from the broker, nor by default."""
+
 GROUPS: Final = (
     ("orchestrator.deliveries", "deliveries"),
     ("status-deliveries", "deliveries"),
@@ -68,28 +71,31 @@ async def empty(bootstrap: str, topic: str) -> None:
 
 async def make_anew(bootstrap: str, topic: str) -> None:
     """Delete a topic and make it again with its settings; offsets begin at 0, and groups have none."""
+    own = await settings_of(bootstrap, topic)
     async with administrator(bootstrap) as admin:
         (described,) = await admin.describe_topics([topic])
-        (settings,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-        own = {name: value for name, value, _, _, _, *_ in _own_settings(settings)}
         partitions = described["partitions"]
         await admin.delete_topics([topic])
         new = NewTopic(topic, len(partitions), len(partitions[0]["replicas"]), topic_configs=own)
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while True:
-                answer = await admin.create_topics([new])
-                error = for_code(answer.topic_errors[0][1])
-                if answer.topic_errors[0][1] == 0:
-                    return
-                if error is not TopicAlreadyExistsError:
-                    raise error(topic)
+            # It takes the brokers a moment to forget the old one.
+            while (code := await _creation(admin, new)) == TopicAlreadyExistsError.errno:  # noqa: ASYNC110 (no event)
                 await asyncio.sleep(0.2)
+        if code:
+            raise for_code(code)(topic)
 
 
-def _own_settings(answer: object) -> Sequence[tuple[str, str, int, int, bool]]:
-    """Return the settings that the topic has for itself: their source is 1."""
-    ((_, _, _, _, entries),) = answer.resources  # type: ignore[attr-defined]
-    return [entry for entry in entries if entry[3] == 1]
+async def _creation(admin: AIOKafkaAdminClient, topic: NewTopic) -> int:
+    """Try to make a topic; return the protocol's error code, 0 where it is made."""
+    return int((await admin.create_topics([topic])).topic_errors[0][1])
+
+
+async def settings_of(bootstrap: str, topic: str) -> dict[str, str]:
+    """Return the settings that a topic has for itself."""
+    async with administrator(bootstrap) as admin:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    ((_, _, _, _, entries),) = answer.resources
+    return {name: value for name, value, _, source, *_ in entries if source == _OF_THE_TOPIC}
 
 
 async def disturb_groups(bootstrap: str, seconds: float, every: float = 5.0) -> None:
@@ -129,14 +135,21 @@ async def _visit(bootstrap: str, group: str, topic: str, seconds: float) -> None
 
 async def dead_letters(bootstrap: str) -> list[DeadLetter]:
     """Return every record of every dead-letter topic."""
+    async with administrator(bootstrap) as admin:
+        described = await admin.describe_topics()
+    partitions = [
+        TopicPartition(topic["topic"], each["partition"])
+        for topic in described
+        if topic["topic"].endswith(".dlq")
+        for each in topic["partitions"]
+    ]
+    if not partitions:
+        raise UnknownTopicOrPartitionError("there are no dead-letter topics")
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
     await consumer.start()
     found = []
     try:
-        topics = [topic for topic in await consumer.topics() if topic.endswith(".dlq")]
-        partitions = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
-        ends = await consumer.end_offsets(partitions)
-        for partition, end in ends.items():
+        for partition, end in (await consumer.end_offsets(partitions)).items():
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             while await consumer.position(partition) < end:
@@ -144,8 +157,6 @@ async def dead_letters(bootstrap: str) -> list[DeadLetter]:
                     headers = dict(record.headers)
                     reason = (headers.get("x-error-class", b"") + b": " + headers.get("x-error", b"")).decode()
                     found.append(DeadLetter(record.topic, f"{record.partition}:{record.offset}", reason))
-    except UnknownTopicOrPartitionError:
-        return found
     finally:
         await consumer.stop()
     return found
