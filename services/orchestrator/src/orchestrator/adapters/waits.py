@@ -122,8 +122,6 @@ async def open_waits(
     wait: WaitPlan,
     keys: Mapping[int, str | None],
     now: datetime,
-    *,
-    rests: bool,
 ) -> list[EndedWait]:
     """Let positions wait from `now` on; return those whose event has come before."""
     plan = trigger.plan
@@ -138,7 +136,6 @@ async def open_waits(
         wait.event,
         wait.correlation,
         until,
-        rests,
         seqs,
         [keys[seq] for seq in seqs],
         trigger.accepted.accepted_at,

@@ -30,7 +30,7 @@ from orchestrator.domain.plan import Plan, UnplannableTriggerError, make_plan
 from orchestrator.domain.running import Command, FailedTrigger, Mode, RunningTrigger, StartedExecution, execution_of
 from orchestrator.handlers.announcing import said_of, tell_workers
 from orchestrator.handlers.emission import Emission, Emitter, PageOfTrigger
-from orchestrator.handlers.wake import Feeding, Wake
+from orchestrator.handlers.wake import WAITS, Feeding, Wake
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact, WorkflowVersion
 from sluice_catalog.profiles import GivenProfile
@@ -145,7 +145,8 @@ class Planner:
                 Feeding(draft.accepted.lane, walks=draft.positions is None)
                 for draft in drafts
                 if not draft.needs_no_stage
-            }
+            },
+            *({WAITS} if any(draft.plan is not None and draft.plan.waits for draft in drafts) else ()),
         )
 
     async def say_again(self, trigger_ids: set[UUID]) -> list[OutboundRecord]:

@@ -135,7 +135,7 @@ class Waiting:
             return 0
         trigger = (await self._running(connection, [trigger_id])).get(trigger_id)
         if trigger is not None:
-            await waits.hold_names(connection, _names([trigger]))
+            await waits.hold_names(connection, _names([trigger], later=False))
         await modes_held_still(connection, [trigger_id])
         stage = await waits.hold_wait_stage(connection, trigger_id, now)
         if stage is None:
@@ -186,11 +186,14 @@ class Waiting:
         positions: Mapping[int, Position],
         now: datetime,
     ) -> None:
-        """Let people, given by their place on the page, begin to wait; those whose event has come go on at once."""
+        """Let people, given by their place on the page, begin to wait; those whose event has come go on at once.
+
+        Nobody pauses the trigger meanwhile: its mode is held still, and nothing of a paused one is due.
+        """
         names = await self._keys(trigger, wait, positions)
         keys = {page * PAGE_SIZE + place: name for place, name in names.items()}
-        ended = await waits.open_waits(connection, trigger, wait, keys, now, rests=trigger.mode is Mode.PAUSED)
-        await waits.let_go(connection, trigger.plan, ended, rests=trigger.mode is Mode.PAUSED)
+        ended = await waits.open_waits(connection, trigger, wait, keys, now)
+        await waits.let_go(connection, trigger.plan, ended, rests=False)
 
     async def _keys(
         self, trigger: RunningTrigger, wait: WaitPlan, positions: Mapping[int, Position]
@@ -241,7 +244,7 @@ class Waiting:
         if not ids:
             return 0
         triggers = await self._running(connection, ids)
-        await waits.hold_names(connection, _names(triggers.values()))
+        await waits.hold_names(connection, _names(triggers.values(), later=True))
         modes = await modes_held_still(connection, ids)
         going = [trigger_id for trigger_id in ids if modes.get(trigger_id) is not Mode.PAUSED]
         releases = await waits.take_releases(connection, now, going, _BATCH)
@@ -342,5 +345,11 @@ def keys_of(event: EventOccurred, correlations: Collection[str]) -> set[WaitKey]
     return found
 
 
-def _names(triggers: Collection[RunningTrigger]) -> set[tuple[UUID, str]]:
-    return {(trigger.plan.workspace_id, wait.event) for trigger in triggers for wait in trigger.plan.waits}
+def _names(triggers: Collection[RunningTrigger], *, later: bool) -> set[tuple[UUID, str]]:
+    """Return the events for which waits may be opened: the first of a series, or those that are reached through it."""
+    return {
+        (trigger.plan.workspace_id, wait.event)
+        for trigger in triggers
+        for wait in trigger.plan.waits
+        if (wait.after_wait is not None) is later
+    }

@@ -27,9 +27,9 @@ UPDATE triggers SET cohort_total = $2 WHERE trigger_id = $1 AND cohort_total IS 
 SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text || ':' || $2::text, 0))
 
 -- name: open_waits
-INSERT INTO waits (trigger_id, step_order, seq, workspace_id, event, correlation, key, since, cause, until, due_at)
-SELECT $1, $2, seq, $3, $4, $5, key, $10, $11, $6::timestamptz, CASE WHEN $7::boolean THEN 'infinity' ELSE $6::timestamptz END
-FROM unnest($8::integer[], $9::text[]) AS given (seq, key)
+INSERT INTO waits (trigger_id, step_order, seq, workspace_id, event, correlation, key, until, due_at, since, cause)
+SELECT $1, $2, seq, $3, $4, $5, key, $6, $6, $9, $10
+FROM unnest($7::integer[], $8::text[]) AS given (seq, key)
 ORDER BY seq
 ON CONFLICT DO NOTHING
 
