@@ -59,6 +59,7 @@ class JobReference(NamedTuple):
 
 class _Head(NamedTuple):
     execution_id: UUID
+    execution: bytes
     round: int
     high: int
 
@@ -95,12 +96,12 @@ def read_reference(text: str, key: bytes) -> JobReference:
     if len(text) != _CHARACTERS or not text.isascii():
         raise ForgedReferenceError("not a reference")
     try:
-        execution_id, round_number, high = _read_head(text[:_HEAD_CHARACTERS])
+        execution_id, execution, round_number, high = _read_head(text[:_HEAD_CHARACTERS])
         tail = int(text[_HEAD_CHARACTERS:].translate(_DIGITS), 32)
     except ValueError as error:
         raise ForgedReferenceError("not a reference") from error
     seq = high << 16 | tail >> 64
-    signature = _signatures(key, execution_id.bytes, round_number, seq // PAGE_SIZE)[seq % PAGE_SIZE]
+    signature = _signatures(key, execution, round_number, seq // PAGE_SIZE)[seq % PAGE_SIZE]
     if not hmac.compare_digest(signature.to_bytes(8, "big"), (tail & _SIGNATURE_MASK).to_bytes(8, "big")):
         raise ForgedReferenceError("the reference's signature is not ours")
     return JobReference(execution_id, seq, round_number)
@@ -122,4 +123,4 @@ def _head(execution: bytes, round_number: int, high: int) -> str:
 @lru_cache(maxsize=_PAGES_REMEMBERED)
 def _read_head(text: str) -> _Head:
     raw = int(text.translate(_DIGITS), 32).to_bytes(_HEAD_BYTES, "big")
-    return _Head(UUID(bytes=raw[:16]), int.from_bytes(raw[16:18], "big"), int.from_bytes(raw[18:], "big"))
+    return _Head(UUID(bytes=raw[:16]), raw[:16], int.from_bytes(raw[16:18], "big"), int.from_bytes(raw[18:], "big"))
