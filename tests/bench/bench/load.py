@@ -1,7 +1,7 @@
 """Load over HTTP: so many callers, each of whom asks again as soon as it has been answered.
 
-Written straight on asyncio's protocols, for the load shares its cores with what it measures: a request costs 20 to 30 µs
-of CPU here (a figure's detail says what it was), where an HTTP client library takes 150.
+Written straight on asyncio's protocols, for the load shares its cores with what it measures: a request costs 20 to
+30 µs of CPU here (a figure's detail says what it was), where an HTTP client library takes 150.
 """
 
 from __future__ import annotations
