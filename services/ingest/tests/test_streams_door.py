@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from ingest.doors.streams.activity import MOST_ADDRESSES, StreamActivity
 from ingest.doors.streams.samples import CONTACT, TOKEN, fields_of, nested, samples
+from ingest.doors.streams.writing import ActivityWriter
 from sluice_catalog.api_keys import digest
-from sluice_catalog.stream_counts import RefusalKey, StreamDay, Tally
+from sluice_catalog.stream_counts import RefusalKey, StreamCounts, StreamDay, Tally
 from sluice_catalog.streams import Rate, Stream, StreamEvent, StreamToken, StreamType
 from sluice_contracts.messages.content import InlineSms, TemplateContent
 from sluice_contracts.messages.profile import ContactProfile
 from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, DirectSend, WorkflowStart
 from sluice_contracts.vocabulary import Category, Channel, Lane
+from sluice_runtime.clock import ManualClock
 
 WORKSPACE = UUID(int=1)
 STRANGER = UUID(int=2)
@@ -531,6 +534,62 @@ def test_an_attacker_with_many_addresses_does_not_fill_the_memory() -> None:
     refused = activity.take().refused
     assert len(refused) == MOST_ADDRESSES + 1
     assert refused[RefusalKey(ours.id, NOW.date(), "invalid", "")].number == 50
+
+
+class Counts:
+    """A database that may be away, and that other copies write into as well."""
+
+    def __init__(self) -> None:
+        self.totals: dict[StreamDay, int] = {}
+        self.refused: dict[RefusalKey, int] = {}
+        self.away = False
+
+    async def add(self, accepted: dict[StreamDay, Tally], refused: dict[RefusalKey, Tally]) -> dict[StreamDay, int]:
+        if self.away:
+            raise OSError("away")
+        for day, tally in accepted.items():
+            self.totals[day] = self.totals.get(day, 0) + tally.number
+        self.refused |= {key: self.refused.get(key, 0) + tally.number for key, tally in refused.items()}
+        return {day: self.totals[day] for day in accepted}
+
+    async def accepted_on(self, stream_ids: set[UUID], day: date) -> dict[StreamDay, int]:
+        if self.away:
+            raise OSError("away")
+        return {key: total for key, total in self.totals.items() if key.stream_id in stream_ids and key.day == day}
+
+
+async def test_what_counts_is_written_once_the_database_is_back_and_others_are_heard_of() -> None:
+    activity, counts, ours = StreamActivity(), Counts(), stream(per_day=10)
+    writer = ActivityWriter(activity, cast("StreamCounts", counts), ManualClock(NOW))
+    day = StreamDay(ours.id, NOW.date())
+    counts.away = True
+    activity.accept(ours, NOW, 2)
+    activity.refuse(ours, "invalid", "203.0.113.9", NOW)
+    assert not await writer.write()
+    assert activity.left_today(ours, NOW) == 8
+    counts.away = False
+    counts.totals[day] = 5
+    assert await writer.write()
+    assert (counts.totals, list(counts.refused.values())) == ({day: 7}, [1])
+    assert activity.left_today(ours, NOW) == 3
+    # What only others accept is heard of as well, while somebody asks.
+    counts.totals[day] = 10
+    assert await writer.write()
+    assert activity.left_today(ours, NOW) == 0
+    counts.away = True
+    assert not await writer.write()
+    assert activity.left_today(ours, NOW) == 0
+
+
+async def test_what_is_left_is_written_at_the_end() -> None:
+    activity, counts, ours = StreamActivity(), Counts(), stream()
+    writer, stop = ActivityWriter(activity, cast("StreamCounts", counts), ManualClock(NOW)), asyncio.Event()
+    running = asyncio.create_task(writer.run(stop))
+    activity.accept(ours, NOW)
+    stop.set()
+    async with asyncio.timeout(3):
+        await running
+    assert counts.totals == {StreamDay(ours.id, NOW.date()): 1}
 
 
 def test_yesterday_is_forgotten() -> None:

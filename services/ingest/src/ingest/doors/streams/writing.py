@@ -34,6 +34,7 @@ class ActivityWriter:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)
             wait = _SECONDS if await self.write() else _AWAY_SECONDS
+        await self.write()
 
     async def write(self) -> bool:
         """Write what is waiting, and learn what other copies wrote; say whether that worked. Never raises."""
