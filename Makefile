@@ -51,7 +51,7 @@ test: install ## Run the tests [T=path or pytest arguments]
 simulate: install ## Play many seeds of the deterministic simulation [SEEDS=1000 FIRST=0 STORY=1 tells all of one]
 	@PYTHONPATH=tests/simulation $(BIN)/python -m simulated --seeds '$(SEEDS)' --first '$(FIRST)' $(if $(STORY),--story)
 
-bench: install ## Measure how fast it is here [ONLY=accept,poll,… QUICK=1 CONTACTS=200000 SECONDS=6 …]; writes bench.json
+bench: install ## Measure how fast it is here [ONLY=accept,poll,… QUICK=1 CONTACTS=200000 ROUND_SECONDS=6 …]; writes bench.json
 	@PYTHONPATH=tests/bench:tests/support $(BIN)/python -m bench --only '$(ONLY)'
 
 chaos: SEEDS = 7

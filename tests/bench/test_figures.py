@@ -75,5 +75,5 @@ def test_the_columns_of_the_table_stand_below_each_other() -> None:
 def test_sizes_come_from_the_environment_one_by_one() -> None:
     assert sizes_from({}) == Sizes()
     assert sizes_from({"QUICK": "1"}) == QUICK
-    given_sizes = sizes_from({"QUICK": "1", "CONTACTS": "7", "SECONDS": "0.5", "COPIES": "ignored", "ROUNDS": ""})
-    assert (given_sizes.contacts, given_sizes.seconds, given_sizes.rounds) == (7, 0.5, QUICK.rounds)
+    given_sizes = sizes_from({"QUICK": "1", "CONTACTS": "7", "ROUND_SECONDS": "0.5", "COPIES": "ignored", "ROUNDS": ""})
+    assert (given_sizes.contacts, given_sizes.round_seconds, given_sizes.rounds) == (7, 0.5, QUICK.rounds)

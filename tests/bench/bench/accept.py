@@ -46,9 +46,9 @@ async def measure(rig: Rig) -> list[Figure]:
             await load(peer, bare, WARM_SECONDS)
             limits, rates, p99s, details = [], [], [], []
             for _ in range(sizes.rounds):
-                limits.append((await load(peer, bare, sizes.seconds)).rate)
+                limits.append((await load(peer, bare, sizes.round_seconds)).rate)
                 with rig.meter() as meter:
-                    answers = await load(ports, ours, sizes.seconds)
+                    answers = await load(ports, ours, sizes.round_seconds)
                 rates.append(answers.rate)
                 p99s.append(answers.p99_ms)
                 details.append(meter.detail(len(answers.latencies)))
@@ -57,7 +57,7 @@ async def measure(rig: Rig) -> list[Figure]:
         median(p99s), meter.peak_rss_mb, {"rounds": rates, "limits": limits, "record_bytes": len(value), **details[-1]},
     )  # fmt: skip
     with rig.meter() as busy:
-        answers = await load(ports, ours, sizes.seconds)
+        answers = await load(ports, ours, sizes.round_seconds)
     working = Figure(
         "accept while all works", answers.rate, "requests/s", figure.limit, figure.limit_name, answers.p99_ms,
         busy.peak_rss_mb, busy.detail(len(answers.latencies)),

@@ -37,9 +37,9 @@ async def measure(rig: Rig) -> list[Figure]:
     with rig.halted(*CONSUMERS):
         (await put_load(ports, CALLERS, 1.5, lambda: ours)).require(200)
         for _ in range(sizes.rounds):
-            limits.append(await raw_rate(rig.stack.connections.kafka, value, sizes.seconds))
+            limits.append(await raw_rate(rig.stack.connections.kafka, value, sizes.round_seconds))
             with rig.meter() as meter:
-                answers = await put_load(ports, CALLERS, sizes.seconds, lambda: ours)
+                answers = await put_load(ports, CALLERS, sizes.round_seconds, lambda: ours)
             answers.require(200)
             rates.append(answers.rate * ITEMS)
             p99s.append(answers.p99_ms)

@@ -81,9 +81,9 @@ async def _figure(rig: Rig, name: str, requests: list[bytes], callers: int, stat
     bare = request("GET", "/")
     with rig.helper("bytes", "--content", base64.b64encode(answer).decode()) as port:
         await put_load([port], callers, 1.0, lambda: bare)
-        limit = await put_load([port], callers, rig.sizes.seconds, lambda: bare)
+        limit = await put_load([port], callers, rig.sizes.round_seconds, lambda: bare)
     with rig.meter() as meter:
-        answers = await put_load(ports, callers, rig.sizes.seconds, one)
+        answers = await put_load(ports, callers, rig.sizes.round_seconds, one)
     answers.require(status)
     return Figure(
         name, answers.rate, "answers/s", limit.rate, "bare aiohttp handler, same bytes", answers.p99_ms,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Seconds are of one round of load; the rest are counts.
+    """`round_seconds` is how long one round of load lasts; the rest are counts.
 
     `contacts` is the audience of a broadcast, `mails` of an SMTP campaign, `jobs` the rows that are polled among,
     `events` what is folded, `connections` how many callers wait for an answer at a time, `copies` of ingest.
     """
 
-    seconds: float = 6.0
+    round_seconds: float = 6.0
     rounds: int = 3
     connections: int = 64
     ingest_copies: int = 1
@@ -25,7 +25,7 @@ class Sizes:
     codes: int = 300
 
 
-QUICK = Sizes(seconds=2.0, rounds=1, contacts=5_000, mails=3_000, jobs=20_000, events=40_000, codes=40)
+QUICK = Sizes(round_seconds=2.0, rounds=1, contacts=5_000, mails=3_000, jobs=20_000, events=40_000, codes=40)
 """Enough to see that all of it works, and for figures of the right order."""
 
 
@@ -33,5 +33,5 @@ def sizes_from(environment: Mapping[str, str]) -> Sizes:
     """Return the sizes that `environment` asks for: those of `QUICK` where QUICK is set, each by its own name."""
     sizes = QUICK if environment.get("QUICK", "") not in {"", "0"} else Sizes()
     given = {field.name: environment.get(field.name.upper(), "") for field in fields(Sizes)}
-    numbers = {name: float(text) if name == "seconds" else int(text) for name, text in given.items() if text}
+    numbers = {name: float(text) if name == "round_seconds" else int(text) for name, text in given.items() if text}
     return replace(sizes, **numbers)  # type: ignore[arg-type]
