@@ -26,6 +26,7 @@ DOCUMENTED = {
     "property2": "two",
 }
 STREAMS = "/api/v1/streams"
+OPEN_TO_TOKENS = {f"{STREAMS}/{{stream_id}}/events", "/event_send/", "/event_send"}
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +197,7 @@ async def test_a_token_opens_its_stream_and_nothing_else(tenant: Tenant, stack: 
     document = await tenant.api.get("/api/openapi.json")
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if operation.get("security") and operation["operationId"] not in {"trigger_stream", "commpeak_event_send"}:
+            if operation.get("security") and path not in OPEN_TO_TOKENS:
                 named = path.replace("{stream_id}", ours["key"]).replace("{", "").replace("}", "")
                 answer = await call(tenant, ours["token"], named, {}, method.upper())
                 assert answer.status == 401, (method, path, answer.status)
