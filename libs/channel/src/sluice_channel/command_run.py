@@ -25,7 +25,7 @@ from sluice_channel.takeover import TakeOver
 from sluice_channel.tools import Tools
 from sluice_channel.wave import Wave
 from sluice_contracts.messages.command import JobsCommanded
-from sluice_contracts.vocabulary import FilterCode, JobState
+from sluice_contracts.vocabulary import FilterCode, JobState, Lane
 from sluice_messaging.errors import TransientError
 from sluice_runtime import metrics
 from sluice_runtime.failpoints import FAILPOINTS
@@ -87,6 +87,8 @@ class CommandRun:
         while planned is not None:
             wave = planned
             next_number = next(following, None)
+            if self._command.lane is Lane.BULK:
+                await self._tools.precedence.give_way()
             wave, lease, reservation = await self._claim(page, settings, previous, wave)
             done[wave.number] = wave.reports
             previous = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice_catalog.repository import Catalog
 from sluice_channel.accounts import Accounts
@@ -18,6 +18,7 @@ from sluice_channel.pacing import Pacing
 from sluice_channel.planning import Planner
 from sluice_channel.rendering import Renderer
 from sluice_runtime.clock import Clock
+from sluice_runtime.precedence import Precedence
 from sluice_storage.database import Database
 
 
@@ -39,3 +40,4 @@ class Tools:
     lease_seconds: float = 30.0
     draw: Draw = random.random
     steady: Callable[[], float] = time.monotonic
+    precedence: Precedence = field(default_factory=Precedence)

@@ -40,7 +40,8 @@ from sluice_storage.database import Database, Plans
 from sluice_storage.errors import is_transient
 from sluice_storage.listener import Listener
 
-RECEIPTS_AT_ONCE: Final = 50
+RECEIPTS_AT_ONCE: Final = 8
+"""Callbacks; each may hold hundreds of receipts, and an OTP should not wait for very many of them."""
 _CATALOG_CONNECTIONS: Final = 4
 _RECEIPT_CONNECTIONS: Final = 4
 _CATALOG_CHANGED: Final = "catalog_changed"
@@ -209,10 +210,11 @@ class Worker:
 
     def _command_consumer(self, lane: Lane, concurrency: int) -> EventConsumer:
         channel = self._kind.channel
+        handle = self.commands.handle
         return self.messaging.keyed_consumer(
             [topics.commands(channel, lane)],
             f"channel-{channel}-{lane}",
-            self.commands.handle,
+            self.tools.precedence.urgently(handle) if lane is Lane.PRIORITY else handle,
             concurrency=concurrency,
             is_transient=is_transient,
         )

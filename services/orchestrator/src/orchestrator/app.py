@@ -30,6 +30,7 @@ from sluice_contracts.vocabulary import Lane
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import EventConsumer, EventPublisher, Messaging
 from sluice_runtime.clock import Clock
+from sluice_runtime.precedence import Precedence
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_runtime.service import Loop, Service
 from sluice_storage.database import Database
@@ -50,6 +51,7 @@ class Parts:
     events: EventHandler
     waiting: Waiting
     contacts: ContactWatch
+    precedence: Precedence
     stages: StageRunner
     timers: CommandTimers
     housekeeping: Housekeeping
@@ -65,6 +67,7 @@ class Parts:
     ) -> Parts:
         """Wire the parts over what they stand on."""
         wake = Wake()
+        precedence = Precedence()
         records = Records()
         deadlines = settings.deadlines
         emitter = Emitter(directory, settings.longest_ages)
@@ -78,9 +81,10 @@ class Parts:
             events=EventHandler(database, directory, waiting, publisher, clock),
             waiting=waiting,
             contacts=ContactWatch(directory, publisher, clock, settings.poll_seconds),
+            precedence=precedence,
             stages=StageRunner(
                 database,
-                TurnMaker(records, directory, emitter, clock, deadlines, settings.pace),
+                TurnMaker(records, directory, emitter, clock, deadlines, settings.pace, precedence),
                 publisher,
                 clock,
                 settings.pace,
@@ -99,7 +103,7 @@ class Parts:
             "triggers-priority": messaging.batch_consumer(
                 [triggers(Lane.PRIORITY)],
                 f"{NAME}.triggers.priority",
-                self.triggers,
+                self.precedence.urgently(self.triggers),
                 max_records=settings.priority_batch,
                 max_wait=_PRIORITY_WAIT_SECONDS,
                 is_transient=is_transient,

@@ -22,7 +22,7 @@ class OrchestratorSettings(ServiceSettings):
     """
 
     credit: int = Field(default=64, ge=1)
-    pages_per_turn: int = Field(default=12, ge=1, le=50)
+    pages_per_turn: int = Field(default=6, ge=1, le=50)
     stage_lease_seconds: float = Field(default=30, gt=1)
     command_deadline_seconds: float = Field(default=60, gt=0)
     longest_command_deadline_seconds: float = Field(default=900, gt=0)

@@ -15,7 +15,7 @@ class Pace:
     """
 
     credit: int = 64
-    pages: int = 12
+    pages: int = 6
     pages_together: int = 64
     stages: int = 100
     walks: int = 2

@@ -29,9 +29,13 @@ from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipien
 from sluice_contracts.topics import EXECUTIONS
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime.clock import Clock
+from sluice_runtime.precedence import Precedence
 from sluice_storage.database import Connection
 
 _COUNT_SECONDS: Final = 5.0
+_BUILT_AT_ONCE: Final = 2
+"""Pages of people that are put into commands before others have their turn."""
+
 _log = structlog.get_logger()
 
 
@@ -114,6 +118,7 @@ class TurnMaker:
         clock: Clock,
         deadlines: Deadlines,
         pace: Pace,
+        precedence: Precedence,
     ) -> None:
         self._records = records
         self._directory = directory
@@ -121,6 +126,7 @@ class TurnMaker:
         self._clock = clock
         self._deadlines = deadlines
         self._pace = pace
+        self._precedence = precedence
 
     async def turns(self, connection: Connection, stages: Sequence[Stage]) -> tuple[list[Turn], list[StageKey]]:
         """Read what the turn of each stage needs; also return those stages whose trigger is not there any more."""
@@ -199,8 +205,12 @@ class TurnMaker:
                 Emission(turn.trigger, plans[command.execution_id], turn.executions[command.execution_id], command)
                 for command in [*turn.repeats, *turn.commands]
             ]
-        records = as_followers(emissions, await self._emitter.records(connection, emissions, people))
-        return [*records, *(record for turn in turns for record in turn.said())]
+        commands: list[OutboundRecord] = []
+        for first in range(0, len(emissions), _BUILT_AT_ONCE):
+            some = emissions[first : first + _BUILT_AT_ONCE]
+            commands += as_followers(some, await self._emitter.records(connection, some, people))
+            await self._precedence.give_way()
+        return [*commands, *(record for turn in turns for record in turn.said())]
 
     async def _begin(self, turn: Turn, others: Mapping[UUID, StartedExecution]) -> None:
         """Start the executions of a stage; how many jobs there will be is known or estimated."""
