@@ -12,15 +12,31 @@ ORDER BY e.execution_id
 LIMIT 1
 
 -- name: messages
--- Jobs of the executions $1 that a provider was asked to deliver, the newest first, perhaps of one person ($4) alone.
+-- Jobs of the executions $1, in their order and the newest first, that a provider was asked to deliver. No more is read of
+-- an execution than the page could need.
 SELECT j.execution_id, j.seq, j.progress, j.message, j.engagements, j.segments, j.sent_at, j.until, j.cost_micros,
        j.external_id, j.address, j.timeline
-FROM jobs j
-WHERE j.execution_id = ANY($1::uuid[]) AND state_in(j.progress) IN (6, 7)
-  AND ($4::text IS NULL OR coalesce(j.external_id, j.address) = $4)
+FROM unnest($1::uuid[]) WITH ORDINALITY AS x (execution_id, place)
+CROSS JOIN LATERAL (
+    SELECT * FROM jobs
+    WHERE jobs.execution_id = x.execution_id AND state_in(jobs.progress) IN (6, 7)
+      AND NOT EXISTS (SELECT FROM hidden_messages h WHERE h.execution_id = jobs.execution_id AND h.seq IN (jobs.seq, -1))
+    ORDER BY jobs.seq DESC
+    LIMIT $2::integer + $3::integer
+) AS j
+ORDER BY x.place, j.seq DESC
+OFFSET $2::integer LIMIT $3::integer
+
+-- name: messages_of_person
+-- The same of one person ($4) alone.
+SELECT j.execution_id, j.seq, j.progress, j.message, j.engagements, j.segments, j.sent_at, j.until, j.cost_micros,
+       j.external_id, j.address, j.timeline
+FROM unnest($1::uuid[]) WITH ORDINALITY AS x (execution_id, place)
+JOIN jobs j ON j.execution_id = x.execution_id AND coalesce(j.external_id, j.address) = $4
+WHERE state_in(j.progress) IN (6, 7)
   AND NOT EXISTS (SELECT FROM hidden_messages h WHERE h.execution_id = j.execution_id AND h.seq IN (j.seq, -1))
-ORDER BY array_position($1::uuid[], j.execution_id), j.seq DESC
-OFFSET $2 LIMIT $3
+ORDER BY x.place, j.seq DESC
+OFFSET $2::integer LIMIT $3::integer
 
 -- name: count_hidden
 SELECT execution_id, count(*) FILTER (WHERE seq >= 0) AS some, bool_or(seq = -1) AS whole
@@ -41,19 +57,21 @@ SELECT execution_id, $2 FROM unnest($1::uuid[]) AS hidden (execution_id)
 ON CONFLICT DO NOTHING
 
 -- name: positions
+-- No more is read of an execution than the page could need.
+SELECT DISTINCT j.seq
+FROM unnest($1::uuid[]) AS x (execution_id)
+CROSS JOIN LATERAL (
+    SELECT seq FROM jobs WHERE jobs.execution_id = x.execution_id ORDER BY seq LIMIT $2::integer + $3::integer
+) AS j
+ORDER BY j.seq
+OFFSET $2::integer LIMIT $3::integer
+
+-- name: positions_of_people
 SELECT DISTINCT seq
 FROM jobs
-WHERE execution_id = ANY($1::uuid[]) AND ($4::text[] IS NULL OR coalesce(external_id, address) = ANY ($4))
+WHERE execution_id = ANY($1::uuid[]) AND coalesce(external_id, address) = ANY ($4::text[])
 ORDER BY seq
-OFFSET $2 LIMIT $3
-
--- name: count_positions
-SELECT count(*) FROM (
-    SELECT DISTINCT seq
-    FROM jobs
-    WHERE execution_id = ANY($1::uuid[]) AND ($3::text[] IS NULL OR coalesce(external_id, address) = ANY ($3))
-    LIMIT $2
-) AS counted
+OFFSET $2::integer LIMIT $3::integer
 
 -- name: jobs_at
 SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id, address,

@@ -59,8 +59,12 @@ class Messages:
         person = query.subscriber_id
         found: list[Found] = []
         async for runs in self._walk.runs(call.principal.workspace_id, RunFilter(query.transaction_id)):
-            places = [(run, execution) for run in runs for execution in reversed(run.executions)
-                      if channels is None or execution.channel in channels]  # fmt: skip
+            places = [
+                (run, execution)
+                for run in runs
+                for execution in reversed(run.executions)
+                if execution.sent + execution.failed > 0 and (channels is None or execution.channel in channels)
+            ]
             if person is None:
                 places, skip = await self._behind(places, skip)
             by_id = {execution.execution_id: (run, execution) for run, execution in places}

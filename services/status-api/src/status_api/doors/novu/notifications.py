@@ -108,7 +108,7 @@ class Notifications:
         if run.named:
             return sum(1 for one in run.named if people is None or one in people)
         executions = [execution.execution_id for execution in run.executions]
-        return await self._store.count_positions(executions, people, most)
+        return len(await self._store.positions(executions, people, 0, most))
 
     async def _get(self, call: Call) -> web.Response:
         notification_id = call.request.match_info["notificationId"]

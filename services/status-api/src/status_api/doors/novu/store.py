@@ -68,7 +68,10 @@ class NovuStore:
     ) -> list[JobRow]:
         """Return messages of executions, in the order of these and the newest first, that are not hidden."""
         async with self._connection() as connection:
-            rows = await connection.fetch(_sql.messages, list(execution_ids), offset, limit, person)
+            if person is None:
+                rows = await connection.fetch(_sql.messages, list(execution_ids), offset, limit)
+            else:
+                rows = await connection.fetch(_sql.messages_of_person, list(execution_ids), offset, limit, person)
         return [job_row(row) for row in rows]
 
     async def message_at(self, execution_id: UUID, seq: int) -> JobRow | None:
@@ -93,15 +96,12 @@ class NovuStore:
     ) -> list[int]:
         """Return the positions of a trigger's contacts from the `offset`th on, in order."""
         async with self._connection() as connection:
-            wanted = None if people is None else list(people)
-            rows = await connection.fetch(_sql.positions, list(execution_ids), offset, limit, wanted)
+            if people is None:
+                rows = await connection.fetch(_sql.positions, list(execution_ids), offset, limit)
+            else:
+                wanted = list(people)
+                rows = await connection.fetch(_sql.positions_of_people, list(execution_ids), offset, limit, wanted)
         return [row["seq"] for row in rows]
-
-    async def count_positions(self, execution_ids: Sequence[UUID], people: Sequence[str] | None, most: int) -> int:
-        """Return how many positions there are, at most `most`."""
-        async with self._connection() as connection:
-            wanted = None if people is None else list(people)
-            return int(await connection.fetchval(_sql.count_positions, list(execution_ids), most, wanted))
 
     async def jobs_at(self, execution_ids: Sequence[UUID], seqs: Sequence[int]) -> list[JobRow]:
         """Return the jobs at these positions of these executions."""
