@@ -136,6 +136,12 @@ async def test_a_draft_that_makes_no_sense_cannot_become_active(shop: Shop) -> N
     refused = await shop.api.call("POST", path, json={"status": "active", "steps": steps})
     assert {error["field"] for error in refused.body["errors"]} == {"project_defined_event", "filter"}
     assert (await shop.api.get(path))["status"] == "draft"
+    listed = await shop.api.get(f"/businesses/{shop.business}/triggers?limit=200")
+    refused = await shop.api.call(
+        "POST", f"/businesses/{shop.business}/triggers", json=DOCUMENTED_REQUEST | {"status": "active"}
+    )
+    assert refused.status == 422
+    assert await shop.api.get(f"/businesses/{shop.business}/triggers?limit=200") == listed
     changed = await shop.api.post(
         path, {"status": "active", "steps": steps, "project_defined_event": uuid4().hex, "filter": None}
     )

@@ -70,9 +70,12 @@ class TriggerDoor:
         body: TriggerToCreate = call.body
         business = await self._business(call)
         document = body.model_dump(mode="json", exclude={"status"})
+        said = NewTrigger.model_validate(document)
+        if body.status == "active":
+            await self._publisher.check(business, said)
         trigger = await self._triggers.create(business.workspace_id, business.tenant, document)
         if body.status != "draft":
-            trigger = await self._become(trigger, body.status, NewTrigger.model_validate(document))
+            trigger = await self._become(trigger, body.status, said)
         return await self._answer(trigger)
 
     async def update(self, call: Call) -> web.Response:

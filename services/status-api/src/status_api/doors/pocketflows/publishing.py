@@ -26,6 +26,7 @@ from status_api.doors.pocketflows.bodies import NewTrigger, Step
 from status_api.doors.pocketflows.objects import step_id
 
 _CHANNELS: Final = {"email": Channel.EMAIL, "sms": Channel.SMS}
+_NOBODY: Final = UUID(int=0)
 _CONTACT: Final = "contact"
 _FIELDS: Final = {"event": "project_defined_event", "excluded_contacts": "excluded_customers"}
 """What the trigger calls fields of the rule."""
@@ -39,11 +40,14 @@ class Publisher:
         self._workflows = Workflows(database, clock)
         self._rules = TriggerRules(database, clock)
 
+    async def check(self, business: Business, said: NewTrigger) -> None:
+        """Return if a trigger of `business` that says so could be published."""
+        await self._carried_out(_NOBODY, business, said)
+
     async def publish(self, trigger: PocketflowsTrigger, said: NewTrigger) -> UUID:
         """Have the trigger answer its event from now on; return its workflow's id."""
-        templates = [await self._template(trigger.workspace_id, place, step) for place, step in enumerate(said.steps)]
-        with _said_of_the_trigger():
-            workflow, rule = _workflow_of(trigger, said, templates), _rule_of(trigger, said, templates)
+        business = Business(trigger.workspace_id, trigger.business)
+        workflow, rule = await self._carried_out(trigger.id, business, said)
         workflow_id = await self._put_workflow(trigger.workspace_id, workflow)
         await self._put_rule(trigger.workspace_id, rule)
         return workflow_id
@@ -52,10 +56,20 @@ class Publisher:
         """Have the trigger answer its event no more; what is under way goes on."""
         try:
             await self._rules.change(
-                trigger.workspace_id, _key(trigger), None, lambda rule: rule.model_copy(update={"status": "inactive"})
+                trigger.workspace_id,
+                _key(trigger.id),
+                None,
+                lambda rule: rule.model_copy(update={"status": "inactive"}),
             )
         except NotThere:
             return
+
+    async def _carried_out(
+        self, trigger_id: UUID, business: Business, said: NewTrigger
+    ) -> tuple[StepsWorkflow, TriggerRule]:
+        templates = [await self._template(business.workspace_id, place, step) for place, step in enumerate(said.steps)]
+        with _said_of_the_trigger():
+            return _workflow_of(trigger_id, said, templates), _rule_of(trigger_id, business, said, templates)
 
     async def _template(self, workspace_id: UUID, place: int, step: Step) -> Stored[Template]:
         field, reference = step.template
@@ -87,11 +101,11 @@ class Publisher:
             await self._rules.create(workspace_id, rule)
 
 
-def _key(trigger: PocketflowsTrigger) -> str:
-    return f"pocketflows-{trigger.id}"
+def _key(trigger_id: UUID) -> str:
+    return f"pocketflows-{trigger_id}"
 
 
-def _workflow_of(trigger: PocketflowsTrigger, said: NewTrigger, templates: Sequence[Stored[Template]]) -> StepsWorkflow:
+def _workflow_of(trigger_id: UUID, said: NewTrigger, templates: Sequence[Stored[Template]]) -> StepsWorkflow:
     steps = [
         {
             "step_id": step_id(place),
@@ -102,23 +116,25 @@ def _workflow_of(trigger: PocketflowsTrigger, said: NewTrigger, templates: Seque
         }
         for place, (step, template) in enumerate(zip(said.steps, templates, strict=True))
     ]
-    name = f"{said.name} ({trigger.id.hex[-12:]})"
+    name = f"{said.name} ({trigger_id.hex[-12:]})"
     return StepsWorkflow.model_validate(
-        {"key": _key(trigger), "name": name, "type": WorkflowType.STEPS, "status": "active", "steps": steps}
+        {"key": _key(trigger_id), "name": name, "type": WorkflowType.STEPS, "status": "active", "steps": steps}
     )
 
 
-def _rule_of(trigger: PocketflowsTrigger, said: NewTrigger, templates: Sequence[Stored[Template]]) -> TriggerRule:
-    conditions = [Business(trigger.workspace_id, trigger.business).condition, said.filter and f"({said.filter})"]
+def _rule_of(
+    trigger_id: UUID, business: Business, said: NewTrigger, templates: Sequence[Stored[Template]]
+) -> TriggerRule:
+    conditions = [business.condition, said.filter and f"({said.filter})"]
     return TriggerRule.model_validate(
         {
-            "key": _key(trigger),
+            "key": _key(trigger_id),
             "name": said.name,
             "status": "active",
             "event": said.project_defined_event,
             "filter": " && ".join(filter(None, conditions)) or None,
             "mapping": [{"variable": name, "path": f"$.{name}"} for name in _variables(templates)],
-            "workflow": _key(trigger),
+            "workflow": _key(trigger_id),
             "excluded_contacts": said.excluded_customers,
             "campaign_name": said.name,
             "metadata": said.metadata or {},
