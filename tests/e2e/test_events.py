@@ -22,7 +22,7 @@ class Rules:
         self.tenant = tenant
         self.api = tenant.api
 
-    async def workflow(self, *steps: dict[str, Any], text: str = "Hello {{ first_name }}") -> str:
+    async def workflow(self, *steps: dict[str, Any], text: str = "Hello") -> str:
         """Publish a workflow of one SMS, or of `steps`; return its name."""
         name = f"workflow {uuid4().hex[:8]}"
         key = f"sms_{uuid4().hex[:8]}"
@@ -30,7 +30,7 @@ class Rules:
         template = {"key": key, "name": key, "channel": "sms", "category": "transactional", "variants": variants}
         await self.api.post("/api/v1/templates", template)
         plain = {"step_id": "sms", "step_name": "SMS", "channel": "sms", "template_key": key}
-        whole = [plain if not step else {"template_key": key, **step} for step in steps or ({},)]
+        whole = [step if "type" in step else {**plain, **step} for step in steps or ({},)]
         body = {"name": name, "type": "steps", "status": "active", "category": "transactional", "steps": whole}
         await self.api.post("/api/v1/workflows", body)
         return name
@@ -79,9 +79,10 @@ async def test_an_event_about_somebody_new_starts_the_workflow_with_what_was_sen
     event = await rules.happen("order.paid", ada, {"order": {"total": 49.5}})
     assert (event["outcome"], event["rules"][0]["rule_id"]) == ("triggered", rule)
     assert await rules.texts(to, 1) == ["Ada paid 49.5"]
-    trigger = await rules.api.finished(event["rules"][0]["trigger_id"])
+    trigger_id = event["rules"][0]["trigger_id"]
+    trigger = await rules.api.finished(trigger_id)
     assert (trigger["status"], trigger["trigger_source"]) == ("completed", "event")
-    ledger = await rules.api.get(f"/api/v1/triggers/{trigger['trigger_id']}/ledger")
+    ledger = await rules.api.get(f"/api/v1/triggers/{trigger_id}/ledger")
     assert (ledger["open"], ledger["unaccounted"]) == (0, 0)
 
 
@@ -178,3 +179,51 @@ async def test_a_bulk_of_events_starts_a_workflow_for_each(rules: Rules) -> None
     assert (sent["accepted"], sent["failed"]) == (20, 1)
     for to in set(numbers):
         assert set(await rules.texts(to, numbers.count(to))) == {"bulk"}
+
+
+async def test_a_run_waits_for_its_contacts_event_and_goes_on_with_what_it_says(rules: Rules) -> None:
+    paid, left = f"paid.{uuid4().hex[:6]}", f"left.{uuid4().hex[:6]}"
+    waiting = {"type": "wait_for_event", "step_id": "pay", "step_name": "Pay", "event": paid, "timeout_minutes": 60}
+    waiting["correlation"] = {"variable": "cart", "path": "$.cart.id"}
+    thanks = {
+        "step_id": "thanks",
+        "step_name": "Thanks",
+        "channel": "sms",
+        "condition": "steps.pay.outcome == 'received'",
+    }
+    workflow = await rules.workflow({}, waiting, thanks, text="{{ steps.pay.data.cart.sum | default: 'cart' }}")
+    await rules.rule(left, workflow, mapping=[{"variable": "cart", "path": "$.cart.id"}])
+    to = number()
+    ada = await rules.tenant.contact(phone_number=to)
+    event = await rules.happen(left, ada, {"cart": {"id": "c-1"}})
+    trigger_id = event["rules"][0]["trigger_id"]
+    assert await rules.texts(to, 1) == ["cart"]
+    other = await rules.happen(paid, ada, {"cart": {"id": "c-2"}})
+    assert other["outcome"] == "unmatched"
+    summary = await rules.api.get(f"/api/v1/triggers/{trigger_id}")
+    assert summary["status"] == "processing"
+    mine = await rules.happen(paid, ada, {"cart": {"id": "c-1", "sum": "49 EUR"}})
+    assert (mine["outcome"], mine["waits"]) == ("awaited", 1)
+    assert await rules.texts(to, 2) == ["cart", "49 EUR"]
+    assert (await rules.api.finished(trigger_id))["status"] == "completed"
+    ledger = await rules.api.get(f"/api/v1/triggers/{trigger_id}/ledger")
+    assert (ledger["open"], ledger["unaccounted"]) == (0, 0)
+
+
+async def test_an_event_before_the_wait_counts_and_a_waiting_run_can_be_cancelled(rules: Rules) -> None:
+    begun, seen = f"begun.{uuid4().hex[:6]}", f"seen.{uuid4().hex[:6]}"
+    late = {"type": "wait_for_event", "step_id": "wait", "step_name": "Wait", "event": seen, "timeout_minutes": 600}
+    last = {"step_id": "last", "step_name": "Last", "channel": "sms"}
+    await rules.rule(begun, await rules.workflow({}, late, last, text="step"))
+    to, other = number(), number()
+    ada, bob = [await rules.tenant.contact(phone_number=address) for address in (to, other)]
+    trigger = (await rules.happen(begun, bob))["rules"][0]["trigger_id"]
+    await rules.happen(begun, ada)
+    await rules.happen(seen, ada)
+    assert await rules.texts(to, 2) == ["step", "step"]
+    assert await rules.texts(other, 1) == ["step"]
+    await rules.api.post(f"/api/v1/triggers/{trigger}/cancel", {})
+    assert (await rules.api.finished(trigger))["status"] in {"cancelled", "completed"}
+    ledger = await rules.api.get(f"/api/v1/triggers/{trigger}/ledger")
+    assert (ledger["open"], ledger["unaccounted"]) == (0, 0)
+    assert (await rules.happen(seen, bob))["outcome"] == "unmatched"
