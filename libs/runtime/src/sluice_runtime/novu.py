@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
-from pydantic import BaseModel, ConfigDict
 
 from sluice_contracts.base import format_instant
 from sluice_runtime.doors import Door

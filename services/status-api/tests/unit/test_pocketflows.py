@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.businesses import Business
@@ -72,6 +72,7 @@ def test_statistics_are_what_was_counted() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=20).filter(lambda key: key.isprintable()), st.text(max_size=20))
 def test_the_condition_of_a_business_holds_of_its_own_events_alone(key: str, other: str) -> None:
     business = Business(UUID(int=2), key)
