@@ -64,7 +64,9 @@ class CommandRun:
                     if not wave.is_expired:
                         raise WaveTakenError(f"wave {number} is under way")
                     reports[number] = await self._take_over(page, number)
-            reports.update(await self._new_waves(page, [number for number in numbers if number not in known]))
+            account = None if page.account is None else page.account.account.id
+            async with self._tools.turnstile.passage(account, self._command.category):
+                reports.update(await self._new_waves(page, [number for number in numbers if number not in known]))
         return Reports.joined([reports[number] for number in numbers])
 
     async def _page(self) -> PageFacts:

@@ -17,6 +17,7 @@ from sluice_channel.domain.outcomes import Draw
 from sluice_channel.pacing import Pacing
 from sluice_channel.planning import Planner
 from sluice_channel.rendering import Renderer
+from sluice_channel.turnstile import Turnstile
 from sluice_runtime.clock import Clock
 from sluice_runtime.precedence import Precedence
 from sluice_storage.database import Database
@@ -41,3 +42,4 @@ class Tools:
     draw: Draw = random.random
     steady: Callable[[], float] = time.monotonic
     precedence: Precedence = field(default_factory=Precedence)
+    turnstile: Turnstile = field(default_factory=Turnstile)

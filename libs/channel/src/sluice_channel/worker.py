@@ -29,6 +29,7 @@ from sluice_channel.sandbox.playback import Doors, Playback
 from sluice_channel.sandbox.provider import SandboxProvider
 from sluice_channel.settings import ChannelSettings
 from sluice_channel.tools import Tools
+from sluice_channel.turnstile import Turnstile
 from sluice_contracts import topics
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.kafka import KafkaMessaging
@@ -149,6 +150,7 @@ class Worker:
             conversations=conversations,
             clock=clock,
             lease_seconds=settings.lease_seconds,
+            turnstile=Turnstile(settings.commands_in_doubt),
         )
         self.commands = CommandHandler(channel, self.tools, messaging.publisher)
         reader = LedgerReader(databases.receipts)
