@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from channel_email.channel import EmailChannel
 from channel_sms.channel import SmsChannel
-from orchestrator.adapters.statements import queries
+from orchestrator.adapters.statements import queries, wait_queries
 from orchestrator.app import Parts
 from orchestrator.settings import OrchestratorSettings
 from simulated.broker import SimulatedBroker, SimulatedMessaging, SimulatedSource
@@ -22,6 +22,7 @@ from simulated.twins import channel as channel_twins
 from simulated.twins import orchestrator as orchestrator_twins
 from simulated.twins import status as status_twins
 from simulated.twins import twins_of
+from simulated.twins import waits as wait_twins
 from simulated.world import Machine, World
 from sluice_catalog.models import ProviderAccount
 from sluice_channel.accounts import Accounts
@@ -53,8 +54,10 @@ from status_api.handlers.sweeping import Sweeper
 SECRET: Final = bytes(range(32))
 REFERENCE_KEY: Final = derive_key(SECRET, JOB_REFERENCES)
 LEASE_SECONDS: Final = 3.0
+_LEFT_OUT: Final = frozenset({"measure", "forget", "events", "contact-changes", "waits"})
+"""What the simulated orchestrator does not do: housekeeping, and everything about events."""
 
-_ORCHESTRATOR: Final = twins_of(queries, orchestrator_twins)
+_ORCHESTRATOR: Final = twins_of(queries, orchestrator_twins) | twins_of(wait_queries, wait_twins)
 _CHANNEL: Final = {
     sql: twin
     for name in ("ledger.sql", "pacing.sql", "receipts.sql")
@@ -129,8 +132,10 @@ def start_orchestrator(stage: Stage, machine: Machine) -> None:
     database: Any = SimulatedDatabase(stage.world, machine, stage.servers["orchestrator"])
     catalog: Any = SimulatedCatalog(stage.world, machine, stage.people)
     parts = Parts.assemble(settings, database, catalog, messaging.publisher, stage.world.loop)
-    loops = {name: loop for name, loop in parts.loops().items() if name not in {"measure", "forget"}}
-    consumers = parts.consumers(settings, messaging)
+    loops = {name: loop for name, loop in parts.loops().items() if name not in _LEFT_OUT}
+    consumers = {
+        name: consumer for name, consumer in parts.consumers(settings, messaging).items() if name not in _LEFT_OUT
+    }
     stage.run(machine, {**loops, **{name: consumer.run for name, consumer in consumers.items()}})
 
 
