@@ -45,8 +45,8 @@ install: ## Set up .venv, when it is not current already
 
 ##@ Check
 
-test: install ## Run the tests [T=path or pytest arguments]
-	@$(BIN)/python -m pytest $(T)
+test: install ## Run the tests, two files at a time, or those that are named [T=path or pytest arguments]
+	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile)
 
 simulate: install ## Play many seeds of the deterministic simulation [SEEDS=1000 FIRST=0 STORY=1 tells all of one]
 	@PYTHONPATH=tests/simulation $(BIN)/python -m simulated --seeds '$(SEEDS)' --first '$(FIRST)' $(if $(STORY),--story)

@@ -6,7 +6,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice_catalog.templating import (
@@ -170,6 +170,7 @@ def outcome(template: CompiledTemplate, given_values: dict[str, Any]) -> str:
         return f"{type(problem).__name__}: {problem}"
 
 
+@example(source="one\r\ntwo\rthree", given_values={}, escape_html=False)
 @settings(deadline=None)
 @given(source=sources, given_values=st.dictionaries(names, values, max_size=5), escape_html=st.booleans())
 def test_the_fast_path_renders_as_the_engine_does(source: str, given_values: dict[str, Any], escape_html: bool) -> None:

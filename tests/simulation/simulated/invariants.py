@@ -86,7 +86,7 @@ def _overviews(stage: Stage) -> Iterator[Overview]:
         for row in store.table("executions").values()
         if row["channel"] is not None
     ]
-    hidden = {"lane", "metadata", "dry_run", "starts_at"}
+    hidden = {"lane", "metadata", "stream_id", "dry_run", "starts_at"}
     for trigger_id, row in store.table("triggers").items():
         if row["accepted_at"] is not None:
             shown = {name: value for name, value in row.items() if name not in hidden}

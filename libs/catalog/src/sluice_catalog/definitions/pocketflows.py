@@ -49,7 +49,8 @@ class PocketflowsTriggers:
         now = self._clock.now()
         arguments = (new_id(now.timestamp()), workspace_id, now, business, "draft", None, document)
         async with self._database.connection() as connection:
-            return _trigger(await connection.fetchrow(_statements.insert_trigger, *arguments))
+            (row,) = await connection.fetch(_statements.insert_trigger, *arguments)
+        return _trigger(row)
 
     async def get(self, workspace_id: UUID, reference: str) -> PocketflowsTrigger:
         """Return a trigger by its id. Raises NotThere."""

@@ -31,6 +31,9 @@ def plain_parts(pieces: Sequence[Piece]) -> tuple[Part, ...] | None:
     parts: list[Part] = []
     for piece in pieces:
         if piece.kind == "text":
+            if "\r" in piece.text:
+                # The engine writes every kind of line end as a line feed.
+                return None
             parts.append(piece.text)
             continue
         match = _PATH.fullmatch(piece.text)
