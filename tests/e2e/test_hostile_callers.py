@@ -52,9 +52,18 @@ def filled(path: str, value: str) -> str:
     return re.sub(r"\{[^}]+\}", value, path)
 
 
+def is_novus(path: str) -> bool:
+    """Whether a path is behind Novu's door, which has errors of its own and takes fields that it does not know."""
+    return path.startswith(("/v1/", "/v2/"))
+
+
 def assert_problem(answer: Response, at: str) -> None:
     assert answer.status < 500, (at, answer.status, answer.body)
     if answer.status >= 400 and isinstance(answer.body, dict):
+        if is_novus(at.partition(" ")[2]):
+            assert {"statusCode", "timestamp", "path", "message"} <= answer.body.keys(), (at, answer.body)
+            assert "Traceback" not in str(answer.body), at
+            return
         assert answer.headers["Content-Type"].startswith("application/problem+json"), at
         assert {"type", "title", "status", "detail"} <= answer.body.keys(), (at, answer.body)
         assert "Traceback" not in str(answer.body), at
@@ -68,8 +77,9 @@ async def test_no_body_makes_any_operation_fail_with_a_500(api: ApiClient) -> No
             headers = {"Content-Type": "application/json"}
             answer = await api.call(method, filled(path, str(uuid4())), data=body, headers=headers)
             assert_problem(answer, f"{method} {path} with {name}")
-            # A PATCH of nothing changes nothing, and that is not an error.
-            if not (method == "PATCH" and name == "nothing"):
+            # A PATCH of nothing changes nothing, and that is not an error; nor is what a compatible door ignores.
+            ignored = is_novus(path) and name not in {"half of an object", "no UTF-8"}
+            if not ((method == "PATCH" and name == "nothing") or ignored):
                 assert 400 <= answer.status < 500, (method, path, name, answer.status, answer.body)
 
 
@@ -233,7 +243,9 @@ async def test_two_workspaces_never_see_each_others_things(api: ApiClient, stack
                 answer = await stranger.call(
                     method, filled(path, thing), json={} if "requestBody" in operation else None
                 )
-                assert answer.status not in range(200, 300), (method, path, thing, answer.body)
+                # Novu answers 200 where there is nothing to cancel or delete, and makes what a PUT or POST names.
+                if not is_novus(path):
+                    assert answer.status not in range(200, 300), (method, path, thing, answer.body)
                 assert mark not in str(answer.body).replace(thing, ""), (method, path, answer.body)
         for path in ("triggers", "contacts", "templates", "lists", "segments", "workflows", "streams"):
             assert mark not in str(await stranger.get(f"/api/v1/{path}"))

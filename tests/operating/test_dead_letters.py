@@ -213,7 +213,7 @@ async def test_a_letter_too_large_to_be_kept_is_taken_from_where_it_died(
         (("show", "deliveries", "0:0"), "theirs are in deliveries.dlq"),
         (
             ("show", "nonsense.dlq", "0:0"),
-            "there is no dead-letter topic 'nonsense.dlq'; there are triggers.priority.dlq",
+            "there is no dead-letter topic 'nonsense.dlq'; there are events.dlq",
         ),
         (("show", "deliveries.dlq", "0:99999999"), "has nothing at 0:99999999"),
         (("show", "deliveries.dlq", "7:0"), "has no partition 7"),
