@@ -91,10 +91,13 @@ class Shop:
         assert await self.api.post(f"/businesses/{business or self.business}/track", body) == {}
 
     async def statistics(self, trigger: Any, enrolled: int) -> Any:
-        """Wait until as many customers are through, and return the statistics."""
-        path = f"/triggers/{trigger['id']}"
-        whole = await self.api.until(path, lambda body: body["statistics"]["total_customers_finished"] >= enrolled)
-        return whole["statistics"]
+        """Wait until as many customers are through, their email included, and return the statistics."""
+
+        def are_through(body: Any) -> bool:
+            found = body["statistics"]
+            return bool(min(found["total_customers_finished"], found["emails"]["sent"]) >= enrolled)
+
+        return (await self.api.until(f"/triggers/{trigger['id']}", are_through))["statistics"]
 
 
 def customer(**fields: Any) -> dict[str, Any]:

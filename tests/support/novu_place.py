@@ -14,6 +14,7 @@ import requests
 from sluice_local.stack import Stack
 
 DEADLINE_SECONDS: Final = 30.0
+OVER: Final = frozenset({"completed", "failed", "skipped", "canceled"})
 _numbers: Final = count(2_340_000)
 
 
@@ -71,16 +72,25 @@ class NovuPlace:
 
     def settled(self, transaction_id: str) -> list[dict[str, Any]]:
         """Wait until nothing of a transaction is under way, and return its activity feed."""
+        return self._activities(transaction_id, lambda jobs: {job["status"] for job in jobs} <= OVER)
+
+    def begun(self, transaction_id: str) -> list[dict[str, Any]]:
+        """Wait until something of a transaction is known to be sent, and return its activity feed."""
+        return self._activities(transaction_id, lambda jobs: any(job["status"] == "completed" for job in jobs))
+
+    def _activities(
+        self, transaction_id: str, condition: Callable[[list[dict[str, Any]]], bool]
+    ) -> list[dict[str, Any]]:
         activities: list[dict[str, Any]] = []
 
-        def over() -> bool:
+        def holds() -> bool:
             nonlocal activities
             path = f"/v1/notifications?transactionId={quote(transaction_id, safe='')}&limit=100"
             activities = self.call("GET", path).json()["data"]
             jobs = [job for activity in activities for job in activity["jobs"]]
-            return bool(jobs) and all(job["status"] in {"completed", "failed", "skipped", "canceled"} for job in jobs)
+            return bool(jobs) and condition(jobs)
 
-        wait_for(over, lambda: f"{transaction_id} is still {activities}")
+        wait_for(holds, lambda: f"{transaction_id} is still {activities}")
         return activities
 
 

@@ -55,10 +55,12 @@ def statistics(steps: Sequence[Step], counts: WorkflowCounts) -> dict[str, Any]:
         if step.custom_step is not None:
             sent = sum(counted.sent for counted in counts.steps if counted.step_id == step_id(place))
             custom[step.custom_step] = custom.get(step.custom_step, 0) + sent
+    finished = sum(step.last for step in counts.steps)
     return {
         "total_customers_enrolled": counts.enrolled,
-        "total_customers_started": sum(step.first for step in counts.steps),
-        "total_customers_finished": sum(step.last for step in counts.steps),
+        # The channels report by themselves: a last step may be heard of before the first.
+        "total_customers_started": max(sum(step.first for step in counts.steps), finished),
+        "total_customers_finished": finished,
         "emails": {
             "sent": sum(step.sent for step in emails),
             "delivered": sum(step.delivered for step in emails),
