@@ -80,29 +80,42 @@ class CommandRun:
         return PageFacts(command, account, addresses, suppressions, renderer, proven)
 
     async def _new_waves(self, page: PageFacts, numbers: Sequence[int]) -> dict[int, Reports]:
-        """Send the waves one after another: each is planned while the one before is on its way to the provider."""
+        """Send the waves one after another: each is planned while the ledger takes down the claim of the one before."""
         done: dict[int, Reports] = {}
         settings = await self._tools.catalog.workspace_settings(self._command.workspace_id)
         previous: Wave | None = None
         planned = self._plan(page, numbers[0]) if numbers else None
         following = iter(numbers[1:])
         while planned is not None:
-            wave = planned
-            next_number = next(following, None)
             if self._command.lane is Lane.BULK:
                 await self._tools.precedence.give_way()
-            wave, lease, reservation = await self._claim(page, settings, previous, wave)
+            claiming = asyncio.ensure_future(self._claim(page, settings, previous, planned))
+            try:
+                await asyncio.sleep(0)
+                planned, fault = self._plan_ahead(page, next(following, None))
+                wave, lease, reservation = await claiming
+            finally:
+                claiming.cancel()
             done[wave.number] = wave.reports
             previous = None
             if wave.hands_over:
                 FAILPOINTS.reach("channel.after_claim")
-                planned = await self._send_while_planning(page, wave, lease, reservation, next_number)
+                await self._send(page, wave, lease, reservation)
                 previous = wave
-            else:
-                planned = None if next_number is None else self._plan(page, next_number)
+            if fault is not None:
+                if previous is not None:
+                    await self._record(previous)
+                raise fault
         if previous is not None:
             await self._record(previous)
         return done
+
+    def _plan_ahead(self, page: PageFacts, number: int | None) -> tuple[Wave | None, Exception | None]:
+        """Return a wave, or what its planning failed with: that is raised once the wave before is written down."""
+        try:
+            return (None if number is None else self._plan(page, number)), None
+        except Exception as error:  # noqa: BLE001 - raised by the caller, later
+            return None, error
 
     def _plan(self, page: PageFacts, number: int) -> Wave:
         now = self._tools.clock.now()
@@ -110,30 +123,11 @@ class CommandRun:
         places = range(number * WAVE_SIZE, min((number + 1) * WAVE_SIZE, len(self._command.jobs)))
         return self._tools.planner.plan(page, places, stop, now)
 
-    async def _send_while_planning(
-        self, page: PageFacts, wave: Wave, lease: Lease, reservation: Reservation | None, next_number: int | None
-    ) -> Wave | None:
+    async def _send(self, page: PageFacts, wave: Wave, lease: Lease, reservation: Reservation | None) -> None:
         started = time.perf_counter()
-        hand_over = HandOver(self._tools, self._command, page, self._key, self._ledger)
-        delivery = asyncio.ensure_future(hand_over.deliver(wave, lease, reservation))
-        planned: Wave | None = None
-        fault: Exception | None = None
-        try:
-            await asyncio.sleep(0)
-            if next_number is not None:
-                try:
-                    planned = self._plan(page, next_number)
-                except Exception as error:  # noqa: BLE001 - raised when it is written down what was sent
-                    fault = error
-            await delivery
-        finally:
-            delivery.cancel()
+        await HandOver(self._tools, self._command, page, self._key, self._ledger).deliver(wave, lease, reservation)
         metrics.WAVE_SECONDS.labels(self._command.channel).observe(time.perf_counter() - started)
         FAILPOINTS.reach("channel.after_send")
-        if fault is not None:
-            await self._record(wave)
-            raise fault
-        return planned
 
     async def _claim(
         self, page: PageFacts, settings: WorkspaceSettings, previous: Wave | None, wave: Wave
