@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -19,12 +16,11 @@ from ingest.domain.bodies import ITEMS, BulkSends, BulkTriggers, WorkflowTrigger
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError
 from ingest.handlers.intake import Intake
+from ingest.handlers.items import append_accepted, in_turns, misshapen
 from ingest.handlers.refusals import problem_of
-from ingest.handlers.sends import Renew, ids_of, record_of
+from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts.vocabulary import Channel
-from sluice_messaging.records import OutboundRecord
-from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import DEFAULT_BODY_LIMIT, json_response
@@ -32,9 +28,6 @@ from sluice_runtime.problems import Problem, invalid
 from sluice_runtime.validation import field_errors
 
 BODY_LIMIT: Final = 16 * 1024 * 1024
-_TURN: Final = 25
-"""Items after which the loop is given to others: a bulk call must not hold up an OTP."""
-
 Accept = Callable[[Any, Circumstances], Acceptance]
 
 
@@ -104,19 +97,14 @@ class Bulk:
     async def _take(self, call: Call, items: Sequence[Any], accept: Accept) -> web.StreamResponse:
         measured = len(call.raw) > DEFAULT_BODY_LIMIT
         decided: list[Acceptance | _Missed | Problem] = []
-        for index, item in enumerate(items):
-            if index % _TURN == _TURN - 1:
-                await asyncio.sleep(0)
+        async for index, item in in_turns(items):
             decided.append(self._decide(call, index, item, accept, measured=measured))
         if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
             for index, outcome in enumerate(decided):
                 if isinstance(outcome, _Missed):
                     decided[index] = self._decide(call, index, items[index], accept, measured=False)
         good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
-        if good:
-            await self._intake.append([record async for record in _records(good)])
-        for lane, count in Counter(acceptance.trigger.lane for acceptance in good).items():
-            metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
+        await append_accepted(self._intake, good)
         return json_response(
             {
                 "success": len(good) == len(decided),
@@ -133,10 +121,9 @@ class Bulk:
         workspace_id = call.principal.workspace_id
         key = call.request.headers.get(IDEMPOTENCY_KEY)
         circumstances = Circumstances(workspace_id, naming.trigger_id(workspace_id, key, now, index), now)
-        if not isinstance(item, dict):
-            return invalid([{"field": "", "message": "must be an object"}])
-        if measured and len(orjson.dumps(item)) > DEFAULT_BODY_LIMIT:
-            return Problem(413, "Too large", f"An event may have at most {DEFAULT_BODY_LIMIT} bytes.")
+        wrong = misshapen(item, measured=measured)
+        if wrong is not None:
+            return wrong
         try:
             return accept(item, circumstances)
         except ValidationError as error:
@@ -146,13 +133,6 @@ class Bulk:
             return _Missed(problem) if refusal.missing else problem
         except Problem as problem:
             return problem
-
-
-async def _records(good: Sequence[Acceptance]) -> AsyncIterator[OutboundRecord]:
-    for place, acceptance in enumerate(good):
-        if place % _TURN == _TURN - 1:
-            await asyncio.sleep(0)
-        yield record_of(acceptance)
 
 
 def _result(index: int, outcome: Acceptance | _Missed | Problem) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -19,12 +18,11 @@ from ingest.doors.streams.credentials import STREAM, StreamCredentials
 from ingest.doors.streams.events import default_country
 from ingest.doors.streams.refusals import code_of, decided, refused
 from ingest.handlers.intake import Intake
-from ingest.handlers.sends import Renew, ids_of, record_of
+from ingest.handlers.items import append_accepted, in_turns
+from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.credentials import client_address
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_messaging.records import OutboundRecord
-from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation, items_held
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import json_response
@@ -34,8 +32,6 @@ from sluice_runtime.validation import field_errors
 DOOR: Final = "commpeak"
 PATH: Final = "/event_send/"
 BODY_LIMIT: Final = 16 * 1024 * 1024
-_TURN: Final = 25
-"""Messages after which the loop is given to others: a bulk call must not hold up an OTP."""
 
 Outcome = Acceptance | Problem
 
@@ -77,11 +73,9 @@ class EventSending:
         items = call.body.messages
         outcomes = await self._judged(items, sending)
         good = {outcome.trigger.trigger_id: outcome for outcome in outcomes if isinstance(outcome, Acceptance)}
+        await append_accepted(self._intake, list(good.values()))
         if good:
-            await self._intake.append([record async for record in _records(list(good.values()))])
             self._activity.accept(stream, now, len(good))
-        for lane, count in Counter(acceptance.trigger.lane for acceptance in good.values()).items():
-            metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
         self._count_refused(call, sending, outcomes)
         return json_response(_answer(items, outcomes))
 
@@ -90,9 +84,7 @@ class EventSending:
         seen: dict[str, tuple[Message, Acceptance]] = {}
         taken = 0
         outcomes: list[Outcome] = []
-        for index, item in enumerate(items):
-            if index % _TURN == _TURN - 1:
-                await asyncio.sleep(0)
+        async for index, item in in_turns(items):
             try:
                 message = Message.model_validate(item) if isinstance(item, dict) else None
                 if message is None:
@@ -136,13 +128,6 @@ def _repeated(message: Message, seen: dict[str, tuple[Message, Acceptance]]) -> 
     if first != message:
         raise refused(422, "internal_id_reused", "Another message of this call has this internal_id.")
     return acceptance
-
-
-async def _records(good: Sequence[Acceptance]) -> AsyncIterator[OutboundRecord]:
-    for place, acceptance in enumerate(good):
-        if place % _TURN == _TURN - 1:
-            await asyncio.sleep(0)
-        yield record_of(acceptance)
 
 
 def _answer(items: Sequence[Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -16,6 +14,7 @@ from ingest.domain.refusal import RefusedError
 from ingest.doors.events.bodies import Event, EventAccepted, EventResults, Events
 from ingest.doors.streams.accepting import profile_of
 from ingest.handlers.intake import Intake
+from ingest.handlers.items import in_turns, misshapen
 from ingest.handlers.refusals import problem_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.models import WorkspaceSettings
@@ -31,8 +30,6 @@ from sluice_runtime.validation import field_errors
 
 _TAG: Final = "Events"
 _BULK_LIMIT: Final = 16 * 1024 * 1024
-_TURN: Final = 25
-"""Events after which the loop is given to others: a bulk call must not hold up an OTP."""
 
 
 class Workspaces(Protocol):
@@ -91,9 +88,7 @@ class EventDoor:
     async def _many(self, call: Call) -> web.StreamResponse:
         measured = len(call.raw) > DEFAULT_BODY_LIMIT
         decided: list[EventOccurred | Problem] = []
-        for index, item in enumerate(call.body.events):
-            if index % _TURN == _TURN - 1:
-                await asyncio.sleep(0)
+        async for index, item in in_turns(call.body.events):
             decided.append(self._decide(call, index, item, measured=measured))
         good = [outcome for outcome in decided if isinstance(outcome, EventOccurred)]
         if good:
@@ -101,10 +96,9 @@ class EventDoor:
         return json_response(_results(decided, len(good)))
 
     def _decide(self, call: Call, index: int, item: Any, *, measured: bool) -> EventOccurred | Problem:
-        if not isinstance(item, dict):
-            return invalid([{"field": "", "message": "must be an object"}])
-        if measured and len(orjson.dumps(item)) > DEFAULT_BODY_LIMIT:
-            return Problem(413, "Too large", f"An event may have at most {DEFAULT_BODY_LIMIT} bytes.")
+        wrong = misshapen(item, measured=measured)
+        if wrong is not None:
+            return wrong
         try:
             return self._event(call, Event.model_validate(item), index)
         except ValidationError as error:

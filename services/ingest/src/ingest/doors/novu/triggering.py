@@ -25,6 +25,7 @@ from ingest.doors.novu.events import Decision, NovuView, WorkflowNotFound, actor
 from ingest.doors.novu.people import for_templates
 from ingest.doors.novu.recipients import is_subscriber_id
 from ingest.handlers.intake import Intake
+from ingest.handlers.items import in_turns
 from ingest.handlers.sends import Renew
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.definitions.problems import DefinitionProblem
@@ -123,9 +124,7 @@ class Triggering:
                 for index, item in enumerate(call.body.events)]  # fmt: skip
         known = await self._actors(call.principal.workspace_id, [one for one in read if not isinstance(one, str)])
         outcomes: list[Decision | str] = []
-        for index, one in enumerate(read):
-            if index % _TURN == _TURN - 1:
-                await asyncio.sleep(0)
+        async for index, one in in_turns(read, _TURN):
             outcomes.append(one if isinstance(one, str) else await self._item(call, index, one, known))
         await self._carry_out([outcome for outcome in outcomes if isinstance(outcome, Decision)])
         return enveloped([_shown(*pair) for pair in zip(call.body.events, outcomes, strict=True)], 201)
@@ -163,9 +162,7 @@ class Triggering:
             if decision.trigger is not None
         }
         records: list[OutboundRecord] = []
-        for place, (trigger_id, trigger) in enumerate(reversed(triggers.items())):
-            if place % _TURN == _TURN - 1:
-                await asyncio.sleep(0)
+        async for _, (trigger_id, trigger) in in_turns(reversed(triggers.items()), _TURN):
             records.append(outbound(topics.triggers(trigger.lane), str(trigger_id), trigger))
         if records:
             await self._intake.append(records)
