@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_local.stack import Stack
-from tenant import Tenant, new_tenant
+from tenant import Tenant, new_number, new_tenant
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -56,10 +56,6 @@ class Rules:
         return [message["text"] for message in reversed(page["messages"])]
 
 
-def number() -> str:
-    return f"+1415556{uuid4().int % 10000:04d}"
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rules(stack: Stack) -> AsyncIterator[Rules]:
     async with new_tenant(stack) as tenant:
@@ -74,7 +70,7 @@ async def test_an_event_about_somebody_new_starts_the_workflow_with_what_was_sen
         filter="event.data.order.total > 10.0 && contact.attributes.plan == 'pro'",
         mapping=[{"variable": "total", "path": "$.order.total", "type": "string"}],
     )
-    to = number()
+    to = new_number()
     ada = {"external_id": uuid4().hex, "phone_number": to, "first_name": "Ada", "attributes": {"plan": "pro"}}
     event = await rules.happen("order.paid", ada, {"order": {"total": 49.5}})
     assert (event["outcome"], event["rules"][0]["rule_id"]) == ("triggered", rule)
@@ -91,7 +87,7 @@ async def test_why_an_event_started_nothing_can_be_read(rules: Rules) -> None:
     name = f"signed.up.{uuid4().hex[:6]}"
     await rules.rule(name, workflow, filter="event.data.nothing == 1")
     await rules.rule(name, workflow, mapping=[{"variable": "age", "path": "$.age", "type": "number"}])
-    ada = await rules.tenant.contact(phone_number=number())
+    ada = await rules.tenant.contact(phone_number=new_number())
     event = await rules.happen(name, ada, {"age": "old"})
     assert event["outcome"] == "refused"
     assert sorted(rule["code"] for rule in event["rules"]) == ["filter_failed", "mapping_failed"]
@@ -107,7 +103,7 @@ async def test_a_contact_enters_once_where_the_rule_says_so(rules: Rules) -> Non
     name = f"first.{uuid4().hex[:6]}"
     await rules.rule(name, await rules.workflow(), once_per_contact=True)
     await rules.rule(name, await rules.workflow(), reentry_gap_minutes=60)
-    to = number()
+    to = new_number()
     ada = await rules.tenant.contact(phone_number=to)
     assert (await rules.happen(name, ada))["outcome"] == "triggered"
     again = await rules.happen(name, ada)
@@ -121,7 +117,7 @@ async def test_a_draft_or_inactive_rule_starts_nothing(rules: Rules) -> None:
     await rules.rule(name, workflow, status="draft")
     rule = await rules.rule(name, workflow)
     await rules.api.call("PATCH", f"/api/v1/trigger-rules/{rule}", json={"status": "inactive"})
-    ada = await rules.tenant.contact(phone_number=number())
+    ada = await rules.tenant.contact(phone_number=new_number())
     assert (await rules.happen(name, ada))["outcome"] == "unmatched"
 
 
@@ -149,7 +145,7 @@ async def test_what_happens_to_contacts_is_an_event(rules: Rules) -> None:
             mapping=[{"variable": "segment", "path": "$.name"}],
         ),
     ]
-    to = number()
+    to = new_number()
     ada = await rules.tenant.contact(phone_number=to, tags=[mark])
     assert await rules.texts(to, 1) == ["created"]
     await rules.api.post(f"/api/v1/contacts/external/{ada}/tags", {"add": ["vip"]})
@@ -173,7 +169,7 @@ async def test_a_workflow_that_answers_its_own_replies_does_not_run_for_ever(rul
 async def test_a_bulk_of_events_starts_a_workflow_for_each(rules: Rules) -> None:
     name = f"bulk.{uuid4().hex[:6]}"
     await rules.rule(name, await rules.workflow(text="bulk"))
-    numbers = [number() for _ in range(20)]
+    numbers = [new_number() for _ in range(20)]
     items = [{"event": name, "contact": {"phone_number": to}} for to in numbers]
     sent = await rules.api.post("/api/v1/events/bulk", {"events": [*items, {"event": name}]})
     assert (sent["accepted"], sent["failed"]) == (20, 1)
@@ -193,7 +189,7 @@ async def test_a_run_waits_for_its_contacts_event_and_goes_on_with_what_it_says(
     }
     workflow = await rules.workflow({}, waiting, thanks, text="{{ steps.pay.data.cart.sum | default: 'cart' }}")
     await rules.rule(left, workflow, mapping=[{"variable": "cart", "path": "$.cart.id"}])
-    to = number()
+    to = new_number()
     ada = await rules.tenant.contact(phone_number=to)
     event = await rules.happen(left, ada, {"cart": {"id": "c-1"}})
     trigger_id = event["rules"][0]["trigger_id"]
@@ -215,7 +211,7 @@ async def test_an_event_before_the_wait_counts_and_a_waiting_run_can_be_cancelle
     late = {"type": "wait_for_event", "step_id": "wait", "step_name": "Wait", "event": seen, "timeout_minutes": 600}
     last = {"step_id": "last", "step_name": "Last", "channel": "sms"}
     await rules.rule(begun, await rules.workflow({}, late, last, text="step"))
-    to, other = number(), number()
+    to, other = new_number(), new_number()
     ada, bob = [await rules.tenant.contact(phone_number=address) for address in (to, other)]
     trigger = (await rules.happen(begun, bob))["rules"][0]["trigger_id"]
     await rules.happen(begun, ada)

@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from broker import Broker
 from doubles import HANG_UP, Twilio, running
 from sluice_local.stack import Stack
-from tenant import Tenant, new_tenant
+from tenant import Tenant, new_number, new_tenant
 
 pytestmark = pytest.mark.e2e
 
@@ -47,14 +47,9 @@ async def twilio_account(tenant: Tenant, twilio: Twilio, **more: Any) -> str:
     return await tenant.account("twilio", config, {"auth_token": AUTH_TOKEN}, channel="sms", **more)
 
 
-def number() -> str:
-    """Return a valid telephone number that no other test has."""
-    return f"+1415{2_000_000 + uuid4().int % 7_999_999:07d}"
-
-
 async def somebody(tenant: Tenant) -> tuple[str, str]:
     """Create a contact; return its external id and its number."""
-    phone = number()
+    phone = new_number()
     return await tenant.contact(phone_number=phone), phone
 
 
@@ -299,7 +294,7 @@ async def test_a_refused_account_keeps_its_messages_until_it_is_put_right(tenant
 async def test_a_slow_account_gets_no_more_than_its_rate(tenant: Tenant, twilio: Twilio) -> None:
     await twilio_account(tenant, twilio, rate_per_second=20)
     tag = uuid4().hex[:8]
-    people = [{"phone_number": number()} for _ in range(100)]
+    people = [{"phone_number": new_number()} for _ in range(100)]
     await tenant.contacts(tag, people)
     trigger = await tenant.broadcast("sms", tag, "marketing", text="Sale")
     over = await tenant.api.finished(trigger)

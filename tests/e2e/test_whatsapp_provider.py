@@ -16,7 +16,7 @@ from pywa.utils import webhook_updates_validator
 from broker import Broker
 from doubles import Meta, running
 from sluice_local.stack import Stack
-from tenant import Tenant, new_tenant
+from tenant import Tenant, new_number, new_tenant
 
 pytestmark = pytest.mark.e2e
 
@@ -48,8 +48,8 @@ async def webhook(tenant: Tenant, meta: Meta) -> str:
 
 async def somebody(tenant: Tenant) -> tuple[str, str]:
     """Create a contact; return its external id and its number without the plus, as Meta writes it."""
-    phone = f"1415{2_000_000 + uuid4().int % 7_999_999:07d}"
-    return await tenant.contact(phone_number=f"+{phone}"), phone
+    number = new_number()
+    return await tenant.contact(phone_number=number), number.removeprefix("+")
 
 
 async def template(tenant: Tenant, *, is_approved: bool = True) -> str:

@@ -15,6 +15,11 @@ from sluice_local.stack import Stack
 Job = dict[str, Any]
 
 
+def new_number() -> str:
+    """Return a valid telephone number that no other test has."""
+    return f"+1415{2_000_000 + uuid4().int % 7_999_999:07d}"
+
+
 class Tenant:
     """One workspace. `public` calls the stack as people and providers do: without a credential."""
 
