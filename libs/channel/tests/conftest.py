@@ -33,7 +33,6 @@ from sluice_channel.segmentation import segment
 from sluice_channel.settings import ChannelSettings
 from sluice_channel.worker import Databases, Worker
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import CommandedJobs, JobsCommanded
 from sluice_contracts.messages.content import InlineSms
 from sluice_contracts.messages.delivery import JobsReported
@@ -200,9 +199,7 @@ class Bench:
 
     def record(self, command: JobsCommanded) -> Record:
         """The record that a command travels in."""
-        sent = outbound(
-            topics.commands(command.channel, command.lane), page_key(command.execution_id, command.page), command
-        )
+        sent = outbound(topics.commands(command.channel, command.lane), command)
         return Record(sent.topic, 0, 0, sent.key, sent.value, dict(sent.headers), 0)
 
     async def carry_out(self, command: JobsCommanded, worker: Worker | None = None) -> list[JobReport]:

@@ -210,7 +210,7 @@ async def test_cancelled_and_paused_take_hold_between_waves(bench) -> None:
             at=bench.clock.now(),
             mode=mode,  # type: ignore[arg-type]
         )
-        sent = outbound(topics.CONTROL, str(command.trigger_id), control)
+        sent = outbound(topics.CONTROL, control)
         worker.controls.observe(Record(sent.topic, 0, 0, sent.key, sent.value, {}, 0))
 
     async def pause_then_cancel(_: object) -> None:
@@ -367,10 +367,9 @@ async def test_poison_is_put_aside_and_what_follows_is_carried_out(bench, until)
     worker = await bench.worker()
     command = bench.command(2, lane=Lane.PRIORITY)
     topic = topics.commands(Channel.SMS, Lane.PRIORITY)
-    record = bench.record(command)
     publisher = worker.messaging.publisher
-    await publisher.publish([outbound(topic, record.key or b"", command)])
-    poison = outbound(topic, b"k", command)
+    await publisher.publish([outbound(topic, command)])
+    poison = outbound(topic, command)
     await publisher.publish([type(poison)(topic, b"k", b"{", dict(poison.headers))])
     stop = asyncio.Event()
     loops = [asyncio.create_task(loop(stop)) for name, loop in worker.loops().items() if name != "catalog-listener"]

@@ -19,7 +19,7 @@ def word(mode: str, seconds: int) -> Record:
     control = TriggerControl.model_validate(
         {"trigger_id": TRIGGER, "workspace_id": UUID(int=2), "at": NOW + timedelta(seconds=seconds), "mode": mode}
     )
-    sent = outbound(topics.CONTROL, str(TRIGGER), control)
+    sent = outbound(topics.CONTROL, control)
     return Record(sent.topic, 0, 0, sent.key, sent.value, {}, 0)
 
 

@@ -39,7 +39,7 @@ def callback(bench, body: bytes = b"{}", account=None) -> Record:
         received_at=bench.clock.now(),
         body=b64encode(body).decode(),
     )
-    sent = outbound(topics.receipts(Channel.SMS), "key", message)
+    sent = outbound(topics.receipts(Channel.SMS), message, b"key")
     return Record(sent.topic, 0, 0, sent.key, sent.value, dict(sent.headers), 0)
 
 
@@ -51,7 +51,7 @@ def tracking(bench, reference: str, engagement: Engagement, *, by_machine: bool 
         engagement=engagement,
         by_machine=by_machine,
     )
-    sent = outbound(topics.receipts(Channel.SMS), reference, message)
+    sent = outbound(topics.receipts(Channel.SMS), message, reference.encode())
     return Record(sent.topic, 0, 0, sent.key, sent.value, dict(sent.headers), 0)
 
 

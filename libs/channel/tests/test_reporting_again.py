@@ -9,7 +9,6 @@ import pytest
 
 from sluice_channel.provider import Accepted, OutboundMessage, Outcome, Retry
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.vocabulary import Channel, JobState, Lane
 from sluice_messaging.errors import PoisonError
@@ -23,7 +22,7 @@ def request(command: JobsCommanded, **changes: Any) -> Record:
         workspace_id=command.workspace_id, trigger_id=command.trigger_id, execution_id=command.execution_id,
         channel=Channel.SMS, requested_at=command.accepted_at,
     ).model_copy(update=changes)  # fmt: skip
-    sent = outbound(topics.commands(Channel.SMS, Lane.BULK), page_key(command.execution_id, 0), asked)
+    sent = outbound(topics.commands(Channel.SMS, Lane.BULK), asked)
     return Record(sent.topic, 0, 0, sent.key, sent.value, dict(sent.headers), 0)
 
 

@@ -15,7 +15,6 @@ from aiohttp.test_utils import TestServer
 
 from sluice_channel import signatures
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.receipt import CallbackReceived
@@ -47,7 +46,7 @@ async def door(bench) -> AsyncIterator[str]:
             received_at=bench.clock.now(),
             body=b64encode(body).decode(),
         )
-        await publisher.publish([outbound(topics.receipts(Channel.SMS), "key", message)])
+        await publisher.publish([outbound(topics.receipts(Channel.SMS), message, b"key")])
         return web.Response()
 
     app = web.Application()
@@ -65,7 +64,7 @@ async def test_a_broadcast_ends_with_every_message_delivered(bench, door, until)
     commands.append(bench.command(1, category=Category.AUTHENTICATION, lane=Lane.PRIORITY))
     for command in commands:
         topic = topics.commands(Channel.SMS, command.lane)
-        await publisher.publish([outbound(topic, page_key(command.execution_id, command.page), command)])
+        await publisher.publish([outbound(topic, command)])
     stop = asyncio.Event()
     loops = [asyncio.create_task(loop(stop)) for loop in worker.loops().values()]
     states: Counter[MessageState | JobState | None] = Counter()
@@ -103,8 +102,8 @@ async def test_a_cancelled_trigger_is_known_before_the_first_command_is_taken(be
     )
     await publisher.publish(
         [
-            outbound(topics.CONTROL, str(command.trigger_id), control),
-            outbound(topics.commands(Channel.SMS, Lane.BULK), page_key(command.execution_id, 0), command),
+            outbound(topics.CONTROL, control),
+            outbound(topics.commands(Channel.SMS, Lane.BULK), command),
         ]
     )
     stop = asyncio.Event()
@@ -119,7 +118,7 @@ async def test_a_cancelled_trigger_is_known_before_the_first_command_is_taken(be
 async def test_a_lost_broker_is_waited_out_and_nothing_is_sent_twice(bench, until) -> None:
     worker = await bench.worker()
     command = bench.command(3)
-    record = outbound(topics.commands(Channel.SMS, Lane.BULK), page_key(command.execution_id, 0), command)
+    record = outbound(topics.commands(Channel.SMS, Lane.BULK), command)
     await worker.messaging.publisher.publish([record])
 
     async def lose_the_broker(_: object) -> None:

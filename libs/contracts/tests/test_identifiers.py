@@ -13,8 +13,6 @@ from sluice_contracts.identifiers import (
     derived_id,
     execution_id_for,
     new_id,
-    page_key,
-    page_of,
     trigger_id_for_key,
 )
 
@@ -87,9 +85,3 @@ HEX = "0" * 31 + "1"
 def test_anything_else_is_no_job_id(text: str) -> None:
     with pytest.raises(ValueError, match="not a job id"):
         JobId.parse(text)
-
-
-@given(st.uuids(), SEQS, SEQS)
-def test_jobs_share_a_key_exactly_when_they_share_a_page(execution: UUID, one: int, other: int) -> None:
-    same_page = one // 200 == other // 200
-    assert (page_key(execution, page_of(one)) == page_key(execution, page_of(other))) is same_page

@@ -17,7 +17,7 @@ from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.messages.execution import ExecutionStarted, decode_execution
-from sluice_contracts.messages.receipt import decode_receipt
+from sluice_contracts.messages.receipt import CallbackReceived, decode_receipt
 from sluice_contracts.messages.trigger import TriggerAccepted, decode_trigger
 from sluice_contracts.publish.examples import EXAMPLES, losses, read_examples
 from sluice_contracts.publish.traffic import message_types
@@ -168,3 +168,25 @@ def test_whatever_a_caller_puts_into_variables_is_written_as_pydantic_writes_it(
     read = TriggerAccepted.decode(json.dumps(next(iter(read_examples(TriggerAccepted).values()))).encode())
     written = read.model_copy(update={"variables": variables})
     assert json.loads(written.encode()) == json.loads(written.model_dump_json())
+
+
+def test_all_that_is_said_of_one_page_of_jobs_has_one_key() -> None:
+    command = JobsCommanded.decode(next(iter((EXAMPLES / JobsCommanded.TYPE).glob("*.json"))).read_bytes())
+    report = JobsReported.decode(next(iter((EXAMPLES / JobsReported.TYPE).glob("*.json"))).read_bytes())
+    request = ReportsRequested.decode(next(iter((EXAMPLES / ReportsRequested.TYPE).glob("*.json"))).read_bytes())
+    of = {"execution_id": command.execution_id, "page": 7}
+    assert command.model_copy(update=of).key == f"{command.execution_id}:7".encode()
+    assert report.model_copy(update=of).key == command.model_copy(update=of).key
+    assert request.model_copy(update=of | {"first_page": 7}).key == command.model_copy(update=of).key
+
+
+def test_one_contacts_events_have_one_key_and_an_event_about_nobody_has_its_own() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    event = EventOccurred(event_id=UUID(int=3), workspace_id=UUID(int=1), name="paid", occurred_at=now, accepted_at=now)
+    assert event.key == f"{UUID(int=1)}:{UUID(int=3)}".encode()
+    assert event.model_copy(update={"external_id": "ada"}).key == f"{UUID(int=1)}:ada".encode()
+
+
+@pytest.mark.parametrize(("message", "path"), EVERY_EXAMPLE)
+def test_every_message_says_its_key_unless_it_lies_in_somebody_elses_body(message: type[Message], path: Path) -> None:
+    assert (message.decode(path.read_bytes()).key is None) == (message is CallbackReceived)

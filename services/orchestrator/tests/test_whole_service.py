@@ -15,7 +15,6 @@ import pytest
 from orchestrator.app import Parts, build
 from orchestrator.settings import OrchestratorSettings
 from sluice_catalog.bootstrap import ensure_workspace
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import InlineSms
 from sluice_contracts.messages.delivery import JobsReported
@@ -118,7 +117,7 @@ class Worker:
                 continue
             for seq in command.jobs.seq:
                 assert self.jobs.setdefault((command.execution_id, seq), command.round) == command.round
-            answers.append(outbound(DELIVERIES, page_key(command.execution_id, command.page), _report(command)))
+            answers.append(outbound(DELIVERIES, _report(command)))
         await self._messaging.publisher.publish(answers)
 
     async def _count(self, records: Sequence[Record]) -> None:
@@ -191,7 +190,7 @@ async def test_copies_that_die_and_answers_that_get_lost_leave_nothing_open(worl
         first = await stack.enter_async_context(running(copy()))
         second = await stack.enter_async_context(running(copy()))
         for trigger in accepted:
-            await messaging.publisher.publish([outbound(triggers(trigger.lane), str(trigger.trigger_id), trigger)])
+            await messaging.publisher.publish([outbound(triggers(trigger.lane), trigger)])
         await until(lambda: len(worker.seen) > 10)
         await first.kill()
         third = await stack.enter_async_context(running(copy()))
@@ -240,7 +239,7 @@ async def test_codes_are_commanded_over_a_real_broker_and_a_real_catalog(
                 variables={"code": "1234"},
             )
             worker.interest.add(trigger.trigger_id)
-            await messaging.publisher.publish([outbound(triggers(trigger.lane), str(trigger.trigger_id), trigger)])
+            await messaging.publisher.publish([outbound(triggers(trigger.lane), trigger)])
             await until(lambda: len(worker.jobs) > number)  # noqa: B023 - awaited before the number changes
         await until(lambda: worker.balanced(20))
         await copy.stop()

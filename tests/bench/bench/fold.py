@@ -17,7 +17,7 @@ from uuid import UUID
 from bench.figures import Figure
 from bench.rig import Rig, until
 from sluice_contracts import topics
-from sluice_contracts.identifiers import PAGE_SIZE, execution_id_for, new_id, page_key
+from sluice_contracts.identifiers import PAGE_SIZE, execution_id_for, new_id
 from sluice_contracts.messages.content import InlineSms
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_contracts.messages.execution import ExecutionCommanded, ExecutionStarted, PlannedExecution, TriggerPlanned
@@ -65,7 +65,7 @@ class History:
             category=Category.MARKETING, plan=DirectSend(channel=Channel.SMS, content=InlineSms(text="Hi")),
             recipients=TagRecipients(tags=["all"]),
         )  # fmt: skip
-        return outbound(topics.triggers(Lane.BULK), str(self.trigger_id), trigger)
+        return outbound(topics.triggers(Lane.BULK), trigger)
 
     def plan(self) -> list[OutboundRecord]:
         """Return what says which execution the trigger has, and how many jobs that has."""
@@ -86,7 +86,7 @@ class History:
                 trigger_id=trigger, workspace_id=workspace, execution_id=execution, at=now, total=self.jobs
             ),
         ]  # fmt: skip
-        return [outbound(topics.EXECUTIONS, str(trigger), message) for message in messages]
+        return [outbound(topics.EXECUTIONS, message) for message in messages]
 
     def reports(self, state: JobState | None, message: MessageState, first_job: int = 0) -> Iterator[JobsReported]:
         """Yield a report a page, from the page that begins with `first_job`.
@@ -131,7 +131,7 @@ async def publish(rig: Rig, records: Sequence[OutboundRecord]) -> None:
 
 def delivery(message: JobsReported) -> OutboundRecord:
     """Return the record of a report."""
-    return outbound(topics.DELIVERIES, page_key(message.execution_id, message.page), message)
+    return outbound(topics.DELIVERIES, message)
 
 
 async def counted(rig: Rig, execution_id: UUID, column: str, expected: int, seconds: float = 300) -> None:

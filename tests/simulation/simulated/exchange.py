@@ -145,7 +145,7 @@ class Exchange:
             received_at=now,
             body=base64.b64encode(orjson.dumps(body)).decode(),
         )
-        self._broker.append(outbound(topics.receipts(account.channel), body["id"], callback), 0)
+        self._broker.append(outbound(topics.receipts(account.channel), callback, body["id"].encode()), 0)
         self._world.note("called back", body["id"], body["state"])
 
 

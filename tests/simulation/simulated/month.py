@@ -66,7 +66,7 @@ def play_month(
         )
         scenario = Scenario.of(people, trigger)
         with prepared(world, HOURS) as errors:
-            loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), "7", trigger))))
+            loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), trigger))))
             assert not [*invariants.at_the_end(stage, scenario), *errors, *loop.failures]
             loop.end()
     finally:

@@ -126,7 +126,7 @@ class _Play:
         for name in self._starters:
             self._start(name)
         for planned in self.scenario.planned:
-            record = outbound(topics.triggers(planned.lane), str(planned.message.trigger_id), planned.message)
+            record = outbound(topics.triggers(planned.lane), planned.message)
             self._world.later(planned.at, lambda record=record: self._append(record))
         self._let_it_rain()
         last = max((planned.at for planned in self.scenario.planned), default=0.0)
@@ -249,10 +249,10 @@ class _Play:
         for (execution_id, page), seqs in failed.items():
             execution = store.table("executions")[execution_id]
             of = {"trigger_id": execution["trigger_id"], "workspace_id": execution["workspace_id"], "requested_at": now}
-            key, topic = str(execution["trigger_id"]), topics.triggers(Lane.PRIORITY)
-            self._append(outbound(topic, key, TriggerActionRequested(**of, action="resume")))
+            topic = topics.triggers(Lane.PRIORITY)
+            self._append(outbound(topic, TriggerActionRequested(**of, action="resume")))
             retry = RetryRequested(**of, execution_id=execution_id, page=page, epoch=1, seqs=seqs)
-            self._append(outbound(topic, key, retry))
+            self._append(outbound(topic, retry))
         return bool(failed)
 
 

@@ -10,17 +10,15 @@ from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.publish.examples import read_examples
 from sluice_contracts.publish.traffic import traffic
 from sluice_local.operating.errors import OperatingError
-from sluice_local.operating.messages import NotAMessageError, dead_letter_topics, key_of, message_of, source_of
+from sluice_local.operating.messages import NotAMessageError, dead_letter_topics, message_of, source_of
 
 
-def test_every_example_is_a_message_of_its_topic_whose_key_is_known_where_the_topic_says_so() -> None:
+def test_every_example_is_a_message_of_its_topic() -> None:
     for flow in traffic():
         for model in flow.messages:
             for example in read_examples(model).values():
                 message = message_of(flow.topic.name, json.dumps(example).encode())
                 assert type(message) is model
-                known = key_of(flow.topic, message)
-                assert (known is None) == (flow.topic.key == "provider message")
 
 
 def test_a_value_without_its_type_is_told_by_the_header_or_by_the_only_type_there_is() -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sluice_channel.reports import Reports
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_messaging.records import OutboundRecord, outbound
@@ -43,4 +42,4 @@ def answer_to(command: JobsCommanded, reports: Reports, now: datetime) -> Outbou
         reported_at=now,
         jobs=columns,
     )
-    return outbound(topics.DELIVERIES, page_key(command.execution_id, command.page), message)
+    return outbound(topics.DELIVERIES, message)

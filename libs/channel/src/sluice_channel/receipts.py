@@ -19,7 +19,6 @@ from sluice_channel.ledger import CommandKey, Ledger, LedgerReader, Person
 from sluice_channel.matching import Matched, Matcher
 from sluice_channel.parking import Parking
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_contracts.messages.receipt import CallbackReceived, decode_receipt
 from sluice_contracts.vocabulary import Channel, JobState, SuppressionReason
@@ -177,4 +176,4 @@ class Receipts:
             reported_at=now,
             jobs=columns,
         )
-        return outbound(topics.DELIVERIES, page_key(place.key.execution_id, page), message)
+        return outbound(topics.DELIVERIES, message)

@@ -18,7 +18,6 @@ import asyncpg
 from sluice_channel.ledger import apply_proofs
 from sluice_channel.reports import JobReport, unpack, unpack_columns
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import ReportsRequested
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_messaging.records import OutboundRecord, outbound
@@ -94,7 +93,7 @@ def _report(
         reported_at=now,
         jobs=columns,
     )
-    return outbound(topics.DELIVERIES, page_key(request.execution_id, wave["page"]), message)
+    return outbound(topics.DELIVERIES, message)
 
 
 def _people(facts: Mapping[str, Sequence[Any]]) -> Mapping[int, tuple[str | None, str | None]]:

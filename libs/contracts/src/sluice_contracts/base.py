@@ -40,9 +40,18 @@ class Part(BaseModel):
 
 
 class Message(Part):
-    """A whole message; `TYPE` names it in the record's `ce_type` header and in its `type` field."""
+    """A whole message; `TYPE` names it in the record's `ce_type` header and in its `type` field.
+
+    `KEY` names the fields that are its key in Kafka; none: only whoever appends it can tell.
+    """
 
     TYPE: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> bytes | None:
+        """The key under which it is appended: messages with one key stay in order. None where it cannot tell."""
+        return ":".join([str(getattr(self, name)) for name in self.KEY]).encode() if self.KEY else None
 
     def encode(self) -> bytes:
         """Return the JSON bytes that go into the record's value."""

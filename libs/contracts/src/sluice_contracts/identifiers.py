@@ -64,11 +64,6 @@ def page_of(seq: int) -> int:
     return seq // PAGE_SIZE
 
 
-def page_key(execution_id: UUID, page: int) -> bytes:
-    """Return the Kafka key under which every command for, and every report about, the jobs of a page travels."""
-    return f"{execution_id}:{page}".encode()
-
-
 @dataclass(frozen=True, slots=True)
 class JobId:
     """A job's place; `str()` gives the public form `<execution hex>-<seq>`."""

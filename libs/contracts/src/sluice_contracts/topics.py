@@ -81,7 +81,7 @@ def catalogue() -> tuple[Topic, ...]:
         Topic(
             EXECUTIONS,
             "What exists: plans, starts, totals, cancellations, answers to events.",
-            "trigger_id",
+            "trigger_id (answers to events: workspace_id)",
             6,
             7 * DAY_MS,
         ),

@@ -73,11 +73,14 @@ def with_headers(record: OutboundRecord, headers: Mapping[str, str]) -> Outbound
     return replace(record, headers={**record.headers, **headers}) if headers else record
 
 
-def outbound(topic: str, key: str | bytes, message: Message) -> OutboundRecord:
-    """Return `message` as a record for `topic`, with its type in a header so that readers can route before decoding."""
+def outbound(topic: str, message: Message, key: bytes | None = None) -> OutboundRecord:
+    """Return `message` as a record for `topic`, with its type in a header so that readers can route before decoding.
+
+    `key` is for a message that cannot tell its own.
+    """
     return OutboundRecord(
         topic,
-        key.encode() if isinstance(key, str) else key,
+        message.key if key is None else key,
         message.encode(),
         {TYPE_HEADER: message.TYPE, CONTENT_TYPE_HEADER: JSON},
     )

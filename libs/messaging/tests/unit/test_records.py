@@ -23,7 +23,7 @@ def received(value: bytes) -> Record:
 
 
 def test_a_message_goes_out_with_its_type_in_a_header_and_comes_back_the_same() -> None:
-    record = outbound("greetings", "somebody", Greeting(to="world", times=3))
+    record = outbound("greetings", Greeting(to="world", times=3), b"somebody")
     assert (record.topic, record.key) == ("greetings", b"somebody")
     assert record.headers == {"ce_type": "greeting.v1", "content-type": "application/json"}
     assert received(record.value).decode(Greeting) == Greeting(to="world", times=3)

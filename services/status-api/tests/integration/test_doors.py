@@ -128,7 +128,7 @@ class Doors:
     async def tell(self, *messages: Any) -> None:
         """Fold messages, each as a record of its topic."""
         for message in messages:
-            entry = outbound("", b"", message)
+            entry = outbound("", message)
             record = Record("", 0, 0, None, entry.value, {}, 0)
             match message:
                 case JobsReported():

@@ -129,9 +129,9 @@ async def test_what_the_topics_say_is_read_over_http_and_a_stop_is_clean(status_
                 ]
                 await messaging.publisher.publish(
                     [
-                        outbound(topics.DELIVERIES, f"{execution}:0", report),
-                        *(outbound(topics.EXECUTIONS, str(trigger), fact) for fact in facts),
-                        outbound(topics.triggers(Lane.PRIORITY), str(trigger), request),
+                        outbound(topics.DELIVERIES, report),
+                        *(outbound(topics.EXECUTIONS, fact) for fact in facts),
+                        outbound(topics.triggers(Lane.PRIORITY), request),
                     ],
                     timeout=30,
                 )

@@ -18,7 +18,7 @@ from sluice_local.operating.dead_letters import noted_marks, shown_value
 from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Installation
 from sluice_local.operating.letters import Letter, letter_at
-from sluice_local.operating.messages import NotAMessageError, key_of, message_of, source_of
+from sluice_local.operating.messages import NotAMessageError, message_of, source_of
 
 _STANDARD_INPUT: Final = "-"
 
@@ -66,10 +66,9 @@ def _accepted(source: Topic, letter: Letter, text: str, *, typed: bool) -> bytes
         kept = f"\n  what you typed is in {_keep(text)}: mend it and give it with --value-file" if typed else ""
         problems = "".join(f"\n  {problem}" for problem in error.problems)
         raise OperatingError(f"not accepted, it is not a message of {source.name}:{problems}{kept}") from error
-    key = key_of(source, message)
-    if key is not None and key != letter.record.key:
+    if message.key not in (None, letter.record.key):
         print(
-            f"sluice: the letter's key is {_text(letter.record.key)} and that of this message {_text(key)}: "
+            f"sluice: the letter's key is {_text(letter.record.key)} and that of this message {_text(message.key)}: "
             "it will not be in order with others of its key",
             file=sys.stderr,
         )

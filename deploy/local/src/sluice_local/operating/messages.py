@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from sluice_contracts.base import Message
-from sluice_contracts.identifiers import page_key
-from sluice_contracts.messages.command import ReportsRequested
-from sluice_contracts.messages.event import event_key
-from sluice_contracts.messages.execution import EventsEvaluated
 from sluice_contracts.publish.traffic import traffic
 from sluice_contracts.topics import Topic
 from sluice_local.operating.errors import OperatingError
@@ -64,25 +60,6 @@ def message_of(topic: str, value: bytes, named: str | None = None) -> Message:
         raise NotAMessageError(
             topic, [f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems[:10]]
         ) from error
-
-
-def key_of(topic: Topic, message: Message) -> bytes | None:
-    """Return the key under which `message` belongs in `topic`; None where the message does not tell."""
-    if isinstance(message, EventsEvaluated):
-        # Those that are about no trigger.
-        return str(message.workspace_id).encode()
-    if isinstance(message, ReportsRequested):
-        return page_key(message.execution_id, message.first_page)
-    said: dict[str, Any] = dict(message)
-    match topic.key:
-        case "trigger_id":
-            return str(said["trigger_id"]).encode()
-        case "execution_id:page":
-            return page_key(said["execution_id"], said["page"])
-        case "workspace_id:external_id":
-            return event_key(said["workspace_id"], said["external_id"], said["event_id"]).encode()
-        case _:
-            return None
 
 
 def _dead_letters(topic: str) -> str:

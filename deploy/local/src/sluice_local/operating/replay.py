@@ -149,7 +149,7 @@ async def _repeat(
         requested_at=now,
         opened_before=now - older_than,
     )
-    await publisher.publish([outbound(topics.triggers(Lane.PRIORITY), str(trigger_id), request)])
+    await publisher.publish([outbound(topics.triggers(Lane.PRIORITY), request)])
     for name, group in groupby(unanswered, key=_name):
         commands = list(group)
         jobs, oldest = sum(each["jobs"] for each in commands), min(each["opened_at"] for each in commands)

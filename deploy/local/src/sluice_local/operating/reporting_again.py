@@ -17,7 +17,7 @@ import asyncpg
 from sluice_channel.ledger import apply_proofs
 from sluice_channel.reports import JobReport, Reports, unpack, unpack_columns
 from sluice_contracts import topics
-from sluice_contracts.identifiers import PAGE_SIZE, page_key
+from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
 from sluice_contracts.vocabulary import Channel, JobState
 from sluice_local.operating.installation import Connection
@@ -87,7 +87,7 @@ def _report(
         reported_at=now,
         jobs=columns,
     )
-    return outbound(topics.DELIVERIES, page_key(execution_id, wave["page"]), message)
+    return outbound(topics.DELIVERIES, message)
 
 
 def _people(facts: Mapping[str, Sequence[str | int | None]]) -> dict[object, tuple[str | None, str | None]]:

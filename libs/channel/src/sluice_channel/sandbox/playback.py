@@ -27,6 +27,7 @@ from sluice_channel.sandbox.behaviours import Behaviour
 from sluice_channel.sandbox.receipts import SandboxReceipt
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
+from sluice_runtime.portions import portions
 from sluice_storage import statements
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
@@ -173,7 +174,7 @@ class Playback:
             *(
                 self._post(session, account_id, callback, is_old)
                 for account_id, entries in played.items()
-                for callback in _callbacks(entries)
+                for callback in portions(entries, lambda entry: len(entry.references), CALLBACK_SIZE)
             )
         )
         for each in special:
@@ -266,17 +267,3 @@ class Playback:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._delay.total_seconds()):
                     await stop.wait()
-
-
-def _callbacks(entries: Sequence[SandboxReceipt]) -> Iterator[Sequence[SandboxReceipt]]:
-    """Cut what is to be said into callbacks, each about at most as many messages as one may be about."""
-    callback: list[SandboxReceipt] = []
-    size = 0
-    for entry in entries:
-        if callback and size + len(entry.references) > CALLBACK_SIZE:
-            yield callback
-            callback, size = [], 0
-        callback.append(entry)
-        size += len(entry.references)
-    if callback:
-        yield callback

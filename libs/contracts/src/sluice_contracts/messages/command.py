@@ -68,6 +68,7 @@ class JobsCommanded(Message):
     """
 
     TYPE: ClassVar[str] = "jobs.commanded.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("execution_id", "page")
     type: Literal["jobs.commanded.v1"] = "jobs.commanded.v1"
     workspace_id: UUID
     trigger_id: UUID
@@ -100,6 +101,7 @@ class ReportsRequested(Message):
     """
 
     TYPE: ClassVar[str] = "jobs.reports_requested.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("execution_id", "first_page")
     type: Literal["jobs.reports_requested.v1"] = "jobs.reports_requested.v1"
     workspace_id: UUID
     trigger_id: UUID

@@ -12,6 +12,7 @@ class TriggerControl(Message):
     """What workers do with the jobs of a trigger from now on: send them, hold them, or report them cancelled."""
 
     TYPE: ClassVar[str] = "trigger.control.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.control.v1"] = "trigger.control.v1"
     trigger_id: UUID
     workspace_id: UUID

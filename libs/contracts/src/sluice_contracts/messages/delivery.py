@@ -55,6 +55,7 @@ class JobsReported(Message):
     """
 
     TYPE: ClassVar[str] = "jobs.reported.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("execution_id", "page")
     type: Literal["jobs.reported.v1"] = "jobs.reported.v1"
     workspace_id: UUID
     trigger_id: UUID

@@ -36,7 +36,7 @@ class EventOccurred(Message):
     source: str = "api"
     chain: int = 0
 
-
-def event_key(workspace_id: UUID, external_id: str | None, event_id: UUID) -> str:
-    """Return the key under which an event travels: one contact's events stay in order."""
-    return f"{workspace_id}:{event_id if external_id is None else external_id}"
+    @property
+    def key(self) -> bytes:
+        """One contact's events stay in order; one about nobody stands alone."""
+        return f"{self.workspace_id}:{self.event_id if self.external_id is None else self.external_id}".encode()

@@ -30,6 +30,7 @@ class TriggerPlanned(Message):
     """
 
     TYPE: ClassVar[str] = "trigger.planned.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.planned.v1"] = "trigger.planned.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -48,6 +49,7 @@ class ExecutionStarted(Message):
     """The first jobs are about to be commanded; `expected` is how many there will be, as far as known."""
 
     TYPE: ClassVar[str] = "execution.started.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["execution.started.v1"] = "execution.started.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -63,6 +65,7 @@ class ExecutionCommanded(Message):
     """
 
     TYPE: ClassVar[str] = "execution.commanded.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["execution.commanded.v1"] = "execution.commanded.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -76,6 +79,7 @@ class CohortCounted(Message):
     """How many distinct contacts the trigger has: an estimate while its audience is walked, exact when `final`."""
 
     TYPE: ClassVar[str] = "trigger.counted.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.counted.v1"] = "trigger.counted.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -88,6 +92,7 @@ class TriggerControlled(Message):
     """A trigger was cancelled, paused or resumed."""
 
     TYPE: ClassVar[str] = "trigger.controlled.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.controlled.v1"] = "trigger.controlled.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -99,6 +104,7 @@ class TriggerFailed(Message):
     """The trigger can never be carried out (its workflow is gone, say); `detail` is for people."""
 
     TYPE: ClassVar[str] = "trigger.failed.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.failed.v1"] = "trigger.failed.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -136,9 +142,10 @@ class EvaluatedEvent(Part):
 
 
 class EventsEvaluated(Message):
-    """What became of events of one workspace. Key: workspace_id."""
+    """What became of events of one workspace: about no trigger, so its key is the workspace."""
 
     TYPE: ClassVar[str] = "events.evaluated.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("workspace_id",)
     type: Literal["events.evaluated.v1"] = "events.evaluated.v1"
     workspace_id: UUID
     at: Instant

@@ -34,6 +34,7 @@ class TrackingReceived(Message):
     """A recipient opened, clicked or unsubscribed through one of our own signed links; `reference` is the job's."""
 
     TYPE: ClassVar[str] = "tracking.received.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("reference",)
     type: Literal["tracking.received.v1"] = "tracking.received.v1"
     channel: Channel
     received_at: Instant

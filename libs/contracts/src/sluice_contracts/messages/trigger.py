@@ -110,6 +110,7 @@ class TriggerAccepted(Message):
     """
 
     TYPE: ClassVar[str] = "trigger.accepted.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.accepted.v1"] = "trigger.accepted.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -148,6 +149,7 @@ class TriggerActionRequested(Message):
     """Somebody asks that a trigger be cancelled, paused or resumed. It may already be over: then nothing happens."""
 
     TYPE: ClassVar[str] = "trigger.action_requested.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.action_requested.v1"] = "trigger.action_requested.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -162,6 +164,7 @@ class RetryRequested(Message):
     """
 
     TYPE: ClassVar[str] = "trigger.retry_requested.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.retry_requested.v1"] = "trigger.retry_requested.v1"
     trigger_id: UUID
     workspace_id: UUID
@@ -181,6 +184,7 @@ class RepeatRequested(Message):
     """
 
     TYPE: ClassVar[str] = "trigger.repeat_requested.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
     type: Literal["trigger.repeat_requested.v1"] = "trigger.repeat_requested.v1"
     trigger_id: UUID
     workspace_id: UUID

@@ -94,7 +94,7 @@ class Callbacks:
             now=self._clock.now(),
         )
         key = record_key(query, content_type, body)
-        await self._intake.append([outbound(topics.receipts(account.channel), key, received)])
+        await self._intake.append([outbound(topics.receipts(account.channel), received, key)])
         metrics.RECEIPTS.labels(account.provider, "verified").inc()
         if account.provider == "twilio":
             return web.Response(body=_TWIML, content_type="text/xml")

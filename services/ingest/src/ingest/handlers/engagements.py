@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 def tracking_record(event: TrackingReceived) -> OutboundRecord:
     """Return the record of one engagement; those of one message keep their order."""
-    return outbound(topics.receipts(event.channel), event.reference, event)
+    return outbound(topics.receipts(event.channel), event)
 
 
 class Engagements:

@@ -120,7 +120,7 @@ async def asked_twice(decide: Callable[[], T], renew: Renew) -> T:
 def record_of(acceptance: Acceptance) -> OutboundRecord:
     """Return the record that stands for an accepted trigger."""
     trigger = acceptance.trigger
-    return outbound(topics.triggers(trigger.lane), str(trigger.trigger_id), trigger)
+    return outbound(topics.triggers(trigger.lane), trigger)
 
 
 def ids_of(acceptance: Acceptance) -> dict[str, Any]:

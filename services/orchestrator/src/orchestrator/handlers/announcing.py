@@ -18,9 +18,8 @@ from sluice_storage.database import Database
 def said_of(trigger: RunningTrigger | FailedTrigger, executions: Sequence[StartedExecution]) -> list[OutboundRecord]:
     """Return the records that say all that is known of a trigger."""
     if isinstance(trigger, FailedTrigger):
-        return [outbound(EXECUTIONS, str(trigger.trigger_id), announcements.failure(trigger))]
-    key = str(trigger.plan.trigger_id)
-    return [outbound(EXECUTIONS, key, message) for message in announcements.everything(trigger, executions)]
+        return [outbound(EXECUTIONS, announcements.failure(trigger))]
+    return [outbound(EXECUTIONS, message) for message in announcements.everything(trigger, executions)]
 
 
 async def tell_workers(
@@ -42,7 +41,7 @@ async def tell_workers(
             stands = (trigger.mode, trigger.mode_at)
             if told.get(trigger_id) != stands:
                 told[trigger_id] = stands
-                words.append(outbound(CONTROL, str(trigger_id), announcements.control(trigger, trigger.mode_at)))
+                words.append(outbound(CONTROL, announcements.control(trigger, trigger.mode_at)))
         if not words:
             return
         await publisher.publish(words)

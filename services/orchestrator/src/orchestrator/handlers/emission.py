@@ -23,7 +23,7 @@ from orchestrator.domain.running import Command, Mode, RunningTrigger, StartedEx
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact
 from sluice_catalog.templating.variables import STEPS
-from sluice_contracts.identifiers import PAGE_SIZE, page_key
+from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.messages.content import Content, MissingTemplate, TemplateContent
 from sluice_contracts.topics import commands as commands_topic
@@ -206,9 +206,9 @@ class Emitter:
         )
         if waits:
             message.jobs.fields[STEPS] = [waits.get(seq, {}) for seq in command.seqs]
-        topic, key = commands_topic(plan.channel, accepted.lane), page_key(command.execution_id, command.page)
-        record = outbound(topic, key, message)
-        return record if len(record.value) <= _MAX_COMMAND_BYTES else outbound(topic, key, _without_values(message))
+        topic = commands_topic(plan.channel, accepted.lane)
+        record = outbound(topic, message)
+        return record if len(record.value) <= _MAX_COMMAND_BYTES else outbound(topic, _without_values(message))
 
     async def _paths(self, content: Content, variables: Mapping[str, Any]) -> list[str]:
         if isinstance(content, TemplateContent):

@@ -128,7 +128,6 @@ class EventHandler:
         return [
             outbound(
                 EXECUTIONS,
-                str(workspace_id),
                 EventsEvaluated(workspace_id=workspace_id, at=now, events=evaluated[start : start + _MOST_TOGETHER]),
             )
             for workspace_id, evaluated in by_workspace.items()
@@ -147,7 +146,7 @@ def _read(record: Record) -> EventOccurred:
 def _record(decision: Decision) -> OutboundRecord:
     trigger = decision.trigger
     assert trigger is not None  # noqa: S101 - asked only of decisions that made a trigger
-    return outbound(triggers(trigger.lane), str(trigger.trigger_id), trigger)
+    return outbound(triggers(trigger.lane), trigger)
 
 
 def _count(events: Sequence[EventOccurred], decisions: Decisions, ended: Mapping[UUID, int]) -> None:

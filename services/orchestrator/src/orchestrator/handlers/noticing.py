@@ -21,7 +21,7 @@ from orchestrator.ports import Directory
 from sluice_catalog.events import SegmentFilter
 from sluice_contracts.identifiers import PAGE_SIZE, page_of
 from sluice_contracts.messages.delivery import JobsReported
-from sluice_contracts.messages.event import EventOccurred, event_key
+from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.topics import EVENTS
 from sluice_contracts.vocabulary import BuiltInEvent, Channel, Engagement
 from sluice_messaging.errors import TransientError
@@ -157,7 +157,7 @@ def _replies(report: dict[str, Any]) -> list[Reply]:
 
 
 def _record(event: EventOccurred) -> OutboundRecord:
-    return outbound(EVENTS, event_key(event.workspace_id, event.external_id, event.event_id), event)
+    return outbound(EVENTS, event)
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

@@ -104,7 +104,7 @@ class Turn:
             *(announcements.started(self.trigger, executions) if self.stage.emitted_pages < 0 else ()),
             *(announcements.finished(self.trigger, executions) if self.ended else ()),
         ]
-        return [outbound(EXECUTIONS, str(self.stage.trigger_id), message) for message in messages]
+        return [outbound(EXECUTIONS, message) for message in messages]
 
 
 class TurnMaker:

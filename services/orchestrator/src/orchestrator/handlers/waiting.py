@@ -169,7 +169,7 @@ class Waiting:
             if ended:
                 total = stage.next_page * PAGE_SIZE + len(found)
                 await waits.count_walked_cohort(connection, stage.trigger_id, total)
-                await self._say(trigger, [self._counted(trigger, total)])
+                await self._say([self._counted(trigger, total)])
             return positions, found[-1].id if found else stage.cursor, ended
         key = (stage.trigger_id, stage.next_page)
         positions = (await cohort_pages(connection, [key])).get(key, [])
@@ -307,13 +307,11 @@ class Waiting:
         commanded, finished_at = await waits.release_jobs(connection, plan.execution_id, len(release.seqs), now)
         if finished_at is not None:
             said.append(ExecutionCommanded(**ids, execution_id=plan.execution_id, at=finished_at, total=commanded))
-        await self._say(trigger, said)
+        await self._say(said)
 
-    async def _say(self, trigger: RunningTrigger, said: Sequence[Message]) -> None:
+    async def _say(self, said: Sequence[Message]) -> None:
         if said:
-            await self._publisher.publish(
-                [outbound(EXECUTIONS, str(trigger.plan.trigger_id), message) for message in said]
-            )
+            await self._publisher.publish([outbound(EXECUTIONS, message) for message in said])
 
     def _counted(self, trigger: RunningTrigger, total: int) -> CohortCounted:
         return CohortCounted(

@@ -81,9 +81,8 @@ class TriggerActions:
             requested_at=self._clock.now(),
             action=action,
         )
-        topic, key = topics.triggers(Lane.PRIORITY), str(found.trigger.trigger_id)
-        await self._publisher.publish([outbound(topic, key, request)])
-        return json_response({"success": True, "trigger_id": key, "action": action}, 202)
+        await self._publisher.publish([outbound(topics.triggers(Lane.PRIORITY), request)])
+        return json_response({"success": True, "trigger_id": str(request.trigger_id), "action": action}, 202)
 
     async def retry(self, call: Call) -> web.Response:
         """Ask that every job that failed be tried again.
@@ -116,7 +115,6 @@ class TriggerActions:
                 [
                     outbound(
                         topics.triggers(Lane.PRIORITY),
-                        str(found.trigger.trigger_id),
                         RetryRequested(
                             trigger_id=found.trigger.trigger_id,
                             workspace_id=found.trigger.workspace_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from sluice_contracts.messages.trigger import TriggerAccepted, decode_trigger
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
 from sluice_runtime import metrics
+from sluice_runtime.portions import portions
 from status_api.domain.facts import ExecutionFacts, TriggerFacts, fold_accepted, fold_executions
 from status_api.domain.fold import ExecutionTouch, fold_reports
 
@@ -59,23 +60,11 @@ class Projector:
 
     async def on_deliveries(self, records: Sequence[Record]) -> None:
         """Fold reports about jobs. A batch with very many goes in several transactions, each repeatable by itself."""
-        for messages in _portions([_decoded(record, JobsReported.decode) for record in records]):
+        reports = [_decoded(record, JobsReported.decode) for record in records]
+        for messages in portions(reports, lambda report: len(report.jobs), MOST_REPORTS):
             await self._projection.fold_reports(fold_reports(messages))
             metrics.PROJECTED_REPORTS.inc(sum(len(message.jobs) for message in messages))
             self._announce()
-
-
-def _portions(messages: Sequence[JobsReported]) -> Iterator[list[JobsReported]]:
-    portion: list[JobsReported] = []
-    reports = 0
-    for message in messages:
-        if portion and reports + len(message.jobs) > MOST_REPORTS:
-            yield portion
-            portion, reports = [], 0
-        portion.append(message)
-        reports += len(message.jobs)
-    if portion:
-        yield portion
 
 
 def _decoded(record: Record, decode: Callable[[bytes], M]) -> M:

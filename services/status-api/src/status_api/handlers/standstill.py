@@ -15,7 +15,6 @@ from uuid import UUID
 import structlog
 
 from sluice_contracts import topics
-from sluice_contracts.identifiers import page_key
 from sluice_contracts.messages.command import ReportsRequested
 from sluice_contracts.messages.trigger import RepeatRequested
 from sluice_contracts.vocabulary import Lane
@@ -97,13 +96,12 @@ class Asker:
             requested_at=now,
             opened_before=now - self._silence,
         )
-        requests = [outbound(topics.triggers(Lane.PRIORITY), str(each.trigger_id), repeat)]
+        requests = [outbound(topics.triggers(Lane.PRIORITY), repeat)]
         if each.execution_id is not None and each.channel is not None:
             topic = topics.commands(each.channel, each.lane or Lane.BULK)
             requests += [
                 outbound(
                     topic,
-                    page_key(each.execution_id, part.first_page),
                     ReportsRequested(
                         workspace_id=each.workspace_id,
                         trigger_id=each.trigger_id,

@@ -19,7 +19,7 @@ from ingest.handlers.refusals import problem_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.models import WorkspaceSettings
 from sluice_contracts.identifiers import derived_id, new_id
-from sluice_contracts.messages.event import EventOccurred, event_key
+from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.topics import EVENTS
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
@@ -139,7 +139,7 @@ def event_id(workspace_id: UUID, idempotency_key: str | None, now: datetime, ind
 
 
 def _record(event: EventOccurred) -> OutboundRecord:
-    return outbound(EVENTS, event_key(event.workspace_id, event.external_id, event.event_id), event)
+    return outbound(EVENTS, event)
 
 
 def _results(decided: Sequence[EventOccurred | Problem], accepted: int) -> dict[str, Any]:

@@ -162,8 +162,8 @@ class Triggering:
             if decision.trigger is not None
         }
         records: list[OutboundRecord] = []
-        async for _, (trigger_id, trigger) in in_turns(reversed(triggers.items()), _TURN):
-            records.append(outbound(topics.triggers(trigger.lane), str(trigger_id), trigger))
+        async for _, trigger in in_turns(reversed(triggers.values()), _TURN):
+            records.append(outbound(topics.triggers(trigger.lane), trigger))
         if records:
             await self._intake.append(records)
         for lane, count in Counter(trigger.lane for trigger in triggers.values()).items():

@@ -15,7 +15,6 @@ from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.businesses import Business, business_of
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts import topics
-from sluice_contracts.messages.event import event_key
 from sluice_messaging.records import outbound
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
@@ -56,8 +55,7 @@ class Tracking:
         now = self._clock.now()
         event_id = naming.trigger_id(business.workspace_id, call.request.headers.get(IDEMPOTENCY_KEY), now)
         event = event_of(call.body, business, event_id, now)
-        key = event_key(event.workspace_id, event.external_id, event.event_id)
-        await self._intake.append([outbound(topics.EVENTS, key, event)])
+        await self._intake.append([outbound(topics.EVENTS, event)])
         return json_response({})
 
     async def _business(self, call: Call) -> Business:

@@ -52,7 +52,7 @@ class Cancelling:
         request = TriggerActionRequested(
             trigger_id=trigger.trigger_id, workspace_id=workspace_id, requested_at=self._clock.now(), action="cancel"
         )
-        await self._publisher.publish([outbound(topics.triggers(Lane.PRIORITY), str(trigger.trigger_id), request)])
+        await self._publisher.publish([outbound(topics.triggers(Lane.PRIORITY), request)])
         return enveloped(data=True)
 
 
