@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 import chaos
-from chaos.checker import WAVE, Finding, Kind, check
+from chaos.checker import WAVE, check
+from chaos.evidence import claimed
+from chaos.findings import Finding, Kind
 from chaos.history import (
+    Act,
+    Action,
     DeadLetter,
     Disturbance,
     Execution,
@@ -19,16 +23,22 @@ from chaos.history import (
     History,
     Job,
     Leak,
+    Loss,
     Policy,
+    Refusal,
     Request,
     Sight,
     Trigger,
 )
+from chaos.receipts import unheard
 
 ADA, BOB, EVE = "+14152000001", "+14152000002", "+14152000003"
 
 
-WITNESSES = ("history", "checker", "leaks", "caller", "evidence", "journal", "load", "people", "carrier", "relay")
+WITNESSES = (
+    *("history", "checker", "findings", "steered", "receipts", "leaks"),
+    *("caller", "evidence", "journal", "load", "steering", "people", "carrier", "relay"),
+)
 """Modules that say what happened, and whether that was right."""
 
 
@@ -247,3 +257,158 @@ def test_dead_letters_and_leaks_are_found() -> None:
         "dead letter deliveries.dlq 0:7: PoisonError: what is this",
         "ingest.log:12 shows a code (request.answered)",
     ]
+
+
+def acted(story: History, *actions: Action) -> History:
+    story.requests = [replace(story.requests[0], actions=actions)]
+    return story
+
+
+def cut_short(*jobs: Job, total: int, got: Sequence[HandOver] = ()) -> History:
+    """A trigger for two that was cancelled at 100, and that counts those it never came to as cancelled."""
+    counted = execution(*jobs)
+    never = total - len(jobs)
+    counters = {**counted.counters, "total": total, "cancelled": counted.counters["cancelled"] + never}
+    story = history(got=got)
+    story.triggers = [trigger(replace(counted, counters=counters), status="cancelled")]
+    return acted(story, Action(Act.CANCEL, 99.0, 99.5, 100.0))
+
+
+def test_a_cancelled_trigger_accounts_for_everybody_it_never_came_to() -> None:
+    assert check(cut_short(job(1, ADA), total=2, got=[hand_over(ADA, 99.0)])).is_clean
+    assert check(cut_short(job(1, ADA), job(2, BOB, "cancelled"), total=2, got=[hand_over(ADA, 99.0)])).is_clean
+
+
+def test_a_step_that_had_not_begun_when_its_trigger_was_cancelled_counts_nobody() -> None:
+    story = cut_short(job(1, ADA), job(2, BOB), total=2)
+    story.hand_overs = [hand_over(ADA, 99.0), hand_over(BOB, 99.0)]
+    later = replace(execution(), id="execution-2", channel="email")
+    story.triggers = [trigger(story.triggers[0].executions[0], later, status="cancelled")]
+    people = {"sms": frozenset({ADA, BOB}), "email": frozenset({"ada@example.test"})}
+    story.requests = [replace(story.requests[0], people=people)]
+    assert check(story).is_clean
+
+
+def test_somebody_whom_a_cancelled_trigger_does_not_count_is_lost() -> None:
+    finding = only(cut_short(job(1, ADA), total=1, got=[hand_over(ADA, 99.0)]))
+    assert finding.kind is Kind.LOST
+    assert "0002" in finding.what
+
+
+def test_a_trigger_that_nobody_cancelled_and_that_shows_as_cancelled_is_found() -> None:
+    story = history(job(1, ADA, "cancelled"), job(2, BOB, "cancelled"), got=[])
+    story.triggers = [replace(story.triggers[0], status="cancelled")]
+    assert "nobody asked for it" in only(story).what
+
+
+def test_a_cancelled_trigger_that_has_open_jobs_is_stuck() -> None:
+    story = cut_short(job(1, ADA, "held"), job(2, BOB, "cancelled"), total=2)
+    assert {finding.kind for finding in check(story).findings} == {Kind.STUCK}
+
+
+def test_a_message_that_is_shown_as_cancelled_and_that_the_provider_has_is_found() -> None:
+    story = cut_short(job(1, ADA, "cancelled"), total=2, got=[hand_over(ADA, 99.0)])
+    assert "the provider has it" in only(story).what
+
+
+@pytest.mark.parametrize(("at", "is_late"), [(100.5, False), (159.0, False), (161.0, True)])
+def test_nothing_leaves_long_after_a_trigger_is_shown_as_cancelled(at: float, is_late: bool) -> None:
+    story = cut_short(job(1, ADA), total=2, got=[hand_over(ADA, at)])
+    assert [finding.kind for finding in check(story, 60.0).findings] == ([Kind.UNACCOUNTED] if is_late else [])
+
+
+@pytest.mark.parametrize(("at", "is_late"), [(110.0, False), (170.0, True), (210.0, False)])
+def test_nothing_leaves_while_a_trigger_is_paused(at: float, is_late: bool) -> None:
+    story = history(*GOOD, got=[hand_over(ADA, 99.0), hand_over(BOB, at)])
+    acted(story, Action(Act.PAUSE, 99.0, 99.5, 100.0), Action(Act.RESUME, 200.0, 200.5))
+    assert [finding.kind for finding in check(story, 60.0).findings] == ([Kind.UNACCOUNTED] if is_late else [])
+
+
+def test_a_paused_trigger_that_does_not_go_on_after_it_was_resumed_is_stuck() -> None:
+    story = history(job(1, ADA), job(2, BOB, "held"), got=[hand_over(ADA)])
+    story.triggers = [replace(story.triggers[0], status="processing")]
+    acted(story, Action(Act.PAUSE, 99.0, 99.5, 100.0), Action(Act.RESUME, 200.0, 200.5))
+    assert {finding.kind for finding in check(story).findings} == {Kind.STUCK}
+
+
+@pytest.mark.parametrize(
+    ("refused_at", "accepted_at", "is_lost"), [(100.0, 110.5, True), (100.0, None, False), (120.0, 110.5, False)]
+)
+def test_a_refused_job_is_tried_again_when_somebody_asks_for_it(
+    refused_at: float, accepted_at: float | None, is_lost: bool
+) -> None:
+    story = history(job(1, ADA), job(2, BOB, "failed", "recipient_rejected"), got=[hand_over(ADA)])
+    story.refusals = [Refusal(refused_at, "mark-1", "sms", BOB)]
+    acted(story, Action(Act.RETRY, 110.0, accepted_at))
+    findings = check(story).findings
+    assert [finding.kind for finding in findings] == ([Kind.LOST] if is_lost else [])
+    assert all("job-2" in finding.what for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "retried_at", "doubled"), [(101.0, 120.0, False), (101.0, 140.0, True), (80.0, 120.0, True)]
+)
+def test_a_retry_sends_again_only_what_was_in_doubt_by_then(
+    disturbance: float, retried_at: float, doubled: bool
+) -> None:
+    story = history(*GOOD, got=[hand_over(ADA), hand_over(BOB), hand_over(BOB, 130.0)])
+    story.disturbances = [Disturbance(disturbance, disturbance, "sms")]
+    acted(story, Action(Act.RETRY, retried_at, retried_at))
+    assert [finding.kind for finding in check(story).findings] == ([Kind.DUPLICATED] if doubled else [])
+
+
+def told(*trigger_ids: str, **more: object) -> History:
+    story = history(*GOOD)
+    story.requests = [replace(request(), trigger_ids=trigger_ids, **{"event_ids": ("event-1",), **more})]  # type: ignore[arg-type]
+    return story
+
+
+def test_an_event_leads_to_one_trigger() -> None:
+    assert check(told("trigger-1")).is_clean
+    assert check(told("trigger-1", event_ids=("event-1", "event-1"))).is_clean
+
+
+def test_an_event_that_started_nothing_is_lost() -> None:
+    story = told()
+    story.triggers, story.hand_overs = [], []
+    finding = only(story)
+    assert finding.kind is Kind.LOST
+    assert "event-1" in finding.what
+
+
+@pytest.mark.parametrize("ids", [{"trigger_ids": ("trigger-1", "trigger-2")}, {"event_ids": ("event-1", "event-2")}])
+def test_an_event_that_counts_twice_is_doubled(ids: dict[str, tuple[str, ...]]) -> None:
+    story = told("trigger-1")
+    story.requests = [replace(story.requests[0], **ids)]  # type: ignore[arg-type]
+    assert only(story).kind is Kind.DUPLICATED
+
+
+@pytest.mark.parametrize(("lost_at", "is_lost"), [(None, True), (99.0, True), (101.0, False)])
+def test_what_became_of_an_event_is_shown_unless_the_log_that_said_so_was_lost(
+    lost_at: float | None, is_lost: bool
+) -> None:
+    story = told("trigger-1", is_untold=True, asked_at=100.0)
+    story.losses = [Loss(lost_at, "executions")] if lost_at else []
+    assert [finding.kind for finding in check(story).findings] == ([Kind.LOST] if is_lost else [])
+
+
+@pytest.mark.parametrize("topic", ["receipts.sms", "deliveries"])
+@pytest.mark.parametrize(("lost_at", "is_lost"), [(None, True), (104.0, True), (106.0, False)])
+def test_a_receipt_that_was_taken_shows_unless_its_log_was_lost_afterwards(
+    topic: str, lost_at: float | None, is_lost: bool
+) -> None:
+    jobs = (replace(GOOD[0], message="delivered"), replace(GOOD[1], message="accepted"))
+    story = history(*jobs, got=[hand_over(ADA, receipt_at=105.0), hand_over(BOB, receipt_at=105.0)])
+    story.losses = [Loss(lost_at, topic)] if lost_at else []
+    findings = check(story).findings
+    assert [finding.kind for finding in findings] == ([Kind.LOST] if is_lost else [])
+    assert all("job-2" in finding.what for finding in findings)
+    assert unheard(story) == ({"trigger-1"} if is_lost else set())
+
+
+def test_a_stray_trigger_is_claimed_by_the_one_event_to_its_person() -> None:
+    stray = replace(trigger(execution(job(1, ADA))), id="trigger-9")
+    to_bob = replace(request(Policy.HOLD, BOB), mark="mark-2", is_untold=True, trigger_ids=())
+    to_ada = replace(request(Policy.HOLD, ADA), mark="mark-3", is_untold=True, trigger_ids=())
+    found = claimed([to_bob, to_ada, to_ada], [stray])
+    assert [each.trigger_ids for each in found] == [(), ("trigger-9",), ()]

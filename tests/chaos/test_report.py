@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chaos.checker import Finding, Kind, Verdict
+from chaos.checker import Verdict
 from chaos.faults import Tally
+from chaos.findings import Finding, Kind
 from chaos.report import Outcome, findings, last_line, table
 
 
@@ -27,3 +28,10 @@ def test_too_many_uncertain_jobs_are_a_finding_and_make_a_run_fail() -> None:
     verdict = Verdict([], 1, 60, 60, 10)
     assert not verdict.is_clean
     assert list(findings(verdict)) == ["  uncertain: 10 jobs more than the kills of their workers can explain"]
+
+
+def test_a_fault_that_could_not_be_done_makes_a_run_fail() -> None:
+    tally = Tally(failures=["TimeoutError: it never came to pass that all brokers run"])
+    outcome = Outcome(7, {"rebalances": tally}, Verdict([], 1, 1, 0, 0))
+    assert not outcome.is_clean
+    assert "FAILED: TimeoutError" in list(table(outcome.tallies))[1]

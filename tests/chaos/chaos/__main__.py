@@ -41,12 +41,12 @@ def main() -> int:
         outcome = asyncio.run(_interruptible(Run(seed, folder, how, no_mounts)))
         outcomes.append(outcome)
         print(*report.table(outcome.tallies), *report.findings(outcome.verdict), sep="\n", flush=True)
-        if outcome.verdict.is_clean and options.data is None:
+        if outcome.is_clean and options.data is None:
             shutil.rmtree(folder)
         else:
             print(f"seed {seed}: everything is kept in {folder}")
     print(report.last_line(outcomes))
-    return int(not all(outcome.verdict.is_clean for outcome in outcomes))
+    return int(not all(outcome.is_clean for outcome in outcomes))
 
 
 async def _interruptible(run: Run) -> report.Outcome:

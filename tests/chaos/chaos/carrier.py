@@ -14,7 +14,8 @@ from uuid import uuid4
 import aiohttp
 from aiohttp import web
 
-from chaos.journal import Journal, Mood
+from chaos.journal import Journal, Mood, mark_in
+from chaos.people import STUBBORN
 
 ACCOUNT_SID: Final = "AC" + "c" * 32
 SENDER: Final = "+15005550006"
@@ -22,6 +23,7 @@ _RECEIPT_PAUSES: Final = (0.3, 1, 2, 4, 8, 15, 30, 60, 60, 60)
 """Seconds before each attempt to deliver a receipt."""
 
 _RECEIPTS_AT_ONCE: Final = 20
+_UNREACHABLE: Final = 30003
 
 
 class Carrier:
@@ -32,6 +34,7 @@ class Carrier:
         self._journal = journal
         self._auth_token = auth_token
         self._receipts: set[asyncio.Task[None]] = set()
+        self._refused: set[str] = set()
         self._posting = asyncio.Semaphore(_RECEIPTS_AT_ONCE)
         self._port = 0
 
@@ -87,8 +90,12 @@ class Carrier:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
+        if form["To"] == STUBBORN["sms"] and mark_in(form["Body"]) not in self._refused:
+            self._refused.add(mark_in(form["Body"]))
+            self._journal.refuse(form["Body"], form["To"])
+            return web.json_response({"code": _UNREACHABLE, "message": "unreachable", "status": 400}, status=400)
         sid = f"SM{uuid4().hex}"
-        self._journal.write(form["Body"], form["To"], answered=True)
+        self._journal.write(form["Body"], form["To"], answered=True, message=sid)
         task = asyncio.create_task(self._receipt(form["StatusCallback"], sid, form["To"]))
         self._receipts.add(task)
         task.add_done_callback(self._receipts.discard)
@@ -103,6 +110,7 @@ class Carrier:
                 try:
                     async with self._session.post(url, data=form, headers=headers) as answer:
                         if answer.status < 300:
+                            self._journal.receipt(sid)
                             return
                 except (aiohttp.ClientError, OSError, TimeoutError):
                     continue

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from chaos.findings import Finding, Kind, masked, some
 from chaos.history import (
     FINAL_JOBS,
     FINAL_TRIGGERS,
     UNCERTAIN,
+    Act,
     Execution,
     HandOver,
     History,
@@ -21,6 +22,8 @@ from chaos.history import (
     Request,
     Trigger,
 )
+from chaos.receipts import receipts
+from chaos.steered import actions, is_cancelled, left_out, unlisted
 
 WAVE: Final = 50
 """As many jobs may be in doubt for each kill of a channel worker."""
@@ -29,23 +32,6 @@ IN_FLIGHT_SECONDS: Final = 10.0
 """A hand-over that is older than this when its worker is killed was written down long before."""
 
 BUCKETS: Final = ("sent", "failed", "filtered", "cancelled", "open")
-
-
-class Kind(StrEnum):
-    """What a finding breaks; the last line of a run counts them under these names."""
-
-    LOST = "lost"
-    DUPLICATED = "duplicated"
-    UNACCOUNTED = "unaccounted"
-    STUCK = "stuck"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Finding:
-    """One broken promise, in words that name the trigger and the job."""
-
-    kind: Kind
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +54,19 @@ class Verdict:
         return sum(finding.kind is kind for finding in self.findings)
 
 
-def check(history: History) -> Verdict:
-    """Compare what was asked with what is shown and with what the providers got."""
+def check(history: History, grace_seconds: float = 60.0) -> Verdict:
+    """Compare what was asked with what is shown and with what the providers got.
+
+    `grace_seconds` is how long after a trigger is shown as cancelled or paused its messages may still go out.
+    """
     shown = {trigger.id: trigger for trigger in history.triggers}
     copies = _copies(history.hand_overs)
+    of_requests: defaultdict[str, list[HandOver]] = defaultdict(list)
+    for (mark, _, _), got in copies.items():
+        of_requests[mark] += got
     findings: list[Finding] = []
     for request in history.requests:
-        findings += _answers(request)
+        findings += _answers(request, history)
         for trigger_id in request.trigger_ids[:1]:
             trigger = shown.get(trigger_id)
             if trigger is None:
@@ -82,9 +74,12 @@ def check(history: History) -> Verdict:
                     Finding(Kind.LOST, f"trigger {trigger_id} ({request.what}) was accepted and is not there")
                 )
                 continue
-            findings += _books(trigger)
+            findings += _books(trigger, is_cancelled(request, trigger))
             findings += _people(request, trigger)
             findings += _deliveries(request, trigger, copies, history)
+            hand_overs = sorted(of_requests[request.mark], key=lambda each: each.at)
+            findings += actions(request, trigger, hand_overs, history, grace_seconds)
+    findings += receipts(history)
     findings += _strangers(history, shown)
     findings += [
         Finding(Kind.UNACCOUNTED, f"dead letter {letter.topic} {letter.place}: {letter.reason}")
@@ -111,15 +106,23 @@ def _copies(hand_overs: Iterable[HandOver]) -> Mapping[tuple[str, str, str], lis
     return copies
 
 
-def _answers(request: Request) -> Iterator[Finding]:
-    if not request.trigger_ids:
-        yield Finding(Kind.UNACCOUNTED, f"request {request.mark} ({request.what}) was never answered")
-    if len(set(request.trigger_ids)) > 1:
-        ids = ", ".join(sorted(set(request.trigger_ids)))
-        yield Finding(Kind.DUPLICATED, f"request {request.mark} ({request.what}) became several triggers: {ids}")
+def _answers(request: Request, history: History) -> Iterator[Finding]:
+    name = f"request {request.mark} ({request.what})"
+    if not request.trigger_ids and not request.event_ids:
+        yield Finding(Kind.UNACCOUNTED, f"{name} was never answered")
+    for kind, ids in (("events", request.event_ids), ("triggers", request.trigger_ids)):
+        if len(set(ids)) > 1:
+            yield Finding(Kind.DUPLICATED, f"{name} became several {kind}: {', '.join(sorted(set(ids)))}")
+    for event_id in request.event_ids[:1]:
+        if not request.trigger_ids:
+            yield Finding(Kind.LOST, f"{name}: event {event_id} was accepted and started nothing")
+        elif request.is_untold and not any(
+            loss.topic == "executions" and loss.at >= request.asked_at for loss in history.losses
+        ):
+            yield Finding(Kind.LOST, f"{name}: nobody shows what became of event {event_id}")
 
 
-def _books(trigger: Trigger) -> Iterator[Finding]:
+def _books(trigger: Trigger, cut_short: bool) -> Iterator[Finding]:
     name = f"trigger {trigger.id}"
     if trigger.status not in FINAL_TRIGGERS:
         yield Finding(Kind.STUCK, f"{name} is {trigger.status} for ever, open={trigger.ledger.get('open')}")
@@ -132,15 +135,17 @@ def _books(trigger: Trigger) -> Iterator[Finding]:
                 Kind.UNACCOUNTED, f"{name} says {bucket}={trigger.ledger[bucket]}, its executions {total} together"
             )
     for execution in trigger.executions:
-        yield from _execution(name, execution)
+        yield from _execution(name, execution, unlisted(execution) if cut_short else 0)
 
 
-def _execution(name: str, execution: Execution) -> Iterator[Finding]:
+def _execution(name: str, execution: Execution, never_listed: int) -> Iterator[Finding]:
+    """Yield what does not balance; so many of the cancelled jobs have no row."""
     name = f"{name} execution {execution.id} ({execution.channel})"
     counters = execution.counters
     if counters["total"] != sum(counters[bucket] for bucket in BUCKETS):
         yield Finding(Kind.UNACCOUNTED, f"{name} does not balance: {dict(counters)}")
     recount = Counter(job.status if job.status in FINAL_JOBS else "open" for job in execution.jobs)
+    recount["cancelled"] += max(0, never_listed)
     for bucket in BUCKETS:
         if bucket == "open":
             continue
@@ -167,12 +172,12 @@ def _people(request: Request, trigger: Trigger) -> Iterator[Finding]:
     name = f"trigger {trigger.id} ({request.what})"
     for channel, wanted in request.people.items():
         missing = sorted(wanted - listed[channel].keys())
-        if missing:
-            yield Finding(Kind.LOST, f"{name} has no {channel} job for {_some(missing)}")
+        if len(missing) != (left_out(trigger, channel, len(wanted)) if is_cancelled(request, trigger) else 0):
+            yield Finding(Kind.LOST, f"{name} has no {channel} job for {some(missing)}")
     for channel, addresses in listed.items():
         strangers = sorted(addresses.keys() - request.people.get(channel, frozenset()))
         if strangers:
-            yield Finding(Kind.UNACCOUNTED, f"{name} has {channel} jobs for others than asked: {_some(strangers)}")
+            yield Finding(Kind.UNACCOUNTED, f"{name} has {channel} jobs for others than asked: {some(strangers)}")
         for address, jobs in addresses.items():
             if jobs > 1:
                 yield Finding(Kind.DUPLICATED, f"{name} has {jobs} {channel} jobs for {masked(address)}")
@@ -186,17 +191,12 @@ def _deliveries(
             got = copies.get((request.mark, execution.channel, job.address), [])
             name = f"trigger {trigger.id} job {job.id} ({request.what}, {execution.channel})"
             yield from _one_delivery(name, job, got)
-            if request.policy is Policy.HOLD and len(got) > 1:
-                times = ", ".join(f"{each.at:.3f}" for each in got)
-                yield Finding(Kind.DUPLICATED, f"{name} was handed over {len(got)} times, at {times}")
-            if request.policy is Policy.RESEND:
-                for first, second in pairwise(got):
-                    if first.answered and not _is_in_doubt(first, second, history):
-                        yield Finding(
-                            Kind.DUPLICATED,
-                            f"{name} was handed over at {first.at:.3f} and again at {second.at:.3f}, "
-                            "and no worker had died with it",
-                        )
+            for first, second in pairwise(got):
+                if not _may_repeat(request, first, second, history):
+                    yield Finding(
+                        Kind.DUPLICATED,
+                        f"{name} was handed over at {first.at:.3f} and again at {second.at:.3f} ({request.policy})",
+                    )
 
 
 def _one_delivery(name: str, job: Job, got: Sequence[HandOver]) -> Iterator[Finding]:
@@ -204,6 +204,13 @@ def _one_delivery(name: str, job: Job, got: Sequence[HandOver]) -> Iterator[Find
         yield Finding(Kind.LOST, f"{name} is shown as sent, and the provider never got it")
     if job.status != "sent" and job.code != UNCERTAIN and any(each.answered for each in got):
         yield Finding(Kind.UNACCOUNTED, f"{name} is shown as {job.status} ({job.code}), and the provider has it")
+
+
+def _may_repeat(request: Request, first: HandOver, second: HandOver, history: History) -> bool:
+    """Whether it was in doubt who had a message, and it was to be sent again then: by policy, or by its operator."""
+    retry = request.last(Act.RETRY)
+    is_wanted = request.policy is Policy.RESEND or (retry is not None and second.at >= retry.asked_at)
+    return is_wanted and (not first.answered or _is_in_doubt(first, second, history))
 
 
 def _is_in_doubt(first: HandOver, second: HandOver, history: History) -> bool:
@@ -239,14 +246,3 @@ def _strangers(history: History, shown: Mapping[str, Trigger]) -> Iterator[Findi
                     Kind.UNACCOUNTED,
                     f"trigger {trigger_id} of workspace {request.workspace} is shown to workspace {trigger.workspace}",
                 )
-
-
-def _some(addresses: Sequence[str]) -> str:
-    shown = ", ".join(masked(address) for address in addresses[:3])
-    return shown if len(addresses) <= 3 else f"{shown} and {len(addresses) - 3} more"
-
-
-def masked(address: str) -> str:
-    """Return enough of an address to find it again in the load's file."""
-    local, at, domain = address.partition("@")
-    return f"{local[:2]}…{local[-4:]}{at}{domain}"

@@ -35,6 +35,12 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str, dict[str, Any]]]] = {
 SERIES: Final = "series"
 SLOW_SERIES: Final = "slow series"
 GROUP: Final = "everywhere"
+WELCOME: Final = "welcome"
+BOUGHT: Final = "something.bought"
+"""An event that starts WELCOME."""
+
+_SERIES: Final[Mapping[str, int]] = {SERIES: 0, SLOW_SERIES: 1}
+"""Minutes before the second step."""
 
 
 async def define(caller: Caller, population: Population, accounts: Sequence[Mapping[str, Any]]) -> None:
@@ -53,10 +59,13 @@ async def define(caller: Caller, population: Population, accounts: Sequence[Mapp
     await caller.surely("POST", "/api/v1/template-groups", group)
     everywhere = {"name": GROUP, "type": "template_group", "status": "active", "template_group_key": "group"}
     await caller.surely("POST", "/api/v1/workflows", everywhere)
-    for name, delay in ((SERIES, 0), (SLOW_SERIES, 1)):
-        steps = [_step("first", "email", 0), _step("second", "sms", delay)]
+    series = {name: [_step("first", "email", 0), _step("second", "sms", delay)] for name, delay in _SERIES.items()}
+    for name, steps in {**series, WELCOME: [_step("only", "sms", 0)]}.items():
         workflow = {"name": name, "type": "steps", "status": "active", "steps": steps}
         await caller.surely("POST", "/api/v1/workflows", workflow)
+    mapping = [{"variable": "mark", "path": "$.mark"}]
+    rule = {"name": BOUGHT, "event": BOUGHT, "workflow": WELCOME, "status": "active", "mapping": mapping}
+    await caller.surely("POST", "/api/v1/trigger-rules", rule)
 
 
 async def _template(caller: Caller, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from chaos.load import Tenant
 _SEGMENTS: Final = {"email": "messages", "sms": "sms", "whatsapp": "whatsapp"}
 _COUNTERS: Final = ("total", "sent", "failed", "filtered", "cancelled", "open")
 _AT_ONCE: Final = 8
+_FOUND: Final = 200
 _NOT_FOUND: Final = 404
 _ASKED_FOR: Final = 50
 _LOOK_AGAIN_SECONDS: Final = 1.0
@@ -61,7 +63,55 @@ def _counters(body: dict[str, Any]) -> dict[str, int]:
 
 def _job(channel: str, row: dict[str, Any]) -> Job:
     address = row.get("email") or row.get("phone_number") or ""
-    return Job(row["id"], channel, address, row["status"], row["failure_code"] or row["filter_code"])
+    code = row["failure_code"] or row["filter_code"]
+    return Job(row["id"], channel, address, row["status"], code, row["message_status"])
+
+
+async def fates(tenants: Sequence[Tenant], requests: Sequence[Request], seconds: float) -> list[Request]:
+    """Return the requests, each that told an event with the triggers that the event is shown to have led to.
+
+    What became of an event is waited for, so many seconds for all of them together.
+    """
+    callers = {tenant.name: tenant.caller for tenant in tenants}
+    at_once = asyncio.Semaphore(_AT_ONCE)
+    deadline = asyncio.get_running_loop().time() + seconds
+
+    async def one(request: Request) -> Request:
+        if not request.event_ids:
+            return request
+        async with at_once:
+            path = f"/api/v1/events/{request.event_ids[0]}"
+            while (answer := await callers[request.workspace].call("GET", path)).status != _FOUND:
+                if asyncio.get_running_loop().time() > deadline:
+                    return replace(request, is_untold=True)
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        ids = [rule["trigger_id"] for rule in answer.body["rules"] if rule["trigger_id"]]
+        return replace(request, trigger_ids=tuple(ids))
+
+    return await asyncio.gather(*map(one, requests))
+
+
+def claimed(requests: Sequence[Request], strays: Sequence[Trigger]) -> list[Request]:
+    """Return the requests, those whose event nobody shows with a trigger that has come of an event to the same person.
+
+    `strays` are the triggers that no other request led to, in the order in which they were accepted.
+    """
+    left = list(strays)
+    found = []
+    for request in requests:
+        if request.is_untold:
+            mine = next((stray for stray in left if _is_to(stray, request)), None)
+            if mine is not None:
+                left.remove(mine)
+                request = replace(request, trigger_ids=(mine.id,))
+        found.append(request)
+    return found
+
+
+def _is_to(trigger: Trigger, request: Request) -> bool:
+    got = {(job.channel, job.address) for execution in trigger.executions for job in execution.jobs}
+    asked = {(channel, address) for channel, addresses in request.people.items() for address in addresses}
+    return trigger.workspace == request.workspace and got == asked
 
 
 async def sandbox(tenant: Tenant) -> list[HandOver]:
@@ -76,11 +126,9 @@ async def sandbox(tenant: Tenant) -> list[HandOver]:
     return found
 
 
-async def listed(tenant: Tenant) -> dict[str, str]:
-    """Return the status of every trigger in the list of a workspace, by id."""
-    return {
-        row["id"]: row["status"] async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])
-    }
+async def listed(tenant: Tenant) -> list[dict[str, Any]]:
+    """Return every row of the list of triggers of a workspace."""
+    return [row async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])]
 
 
 async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list[Sight]:
@@ -88,7 +136,7 @@ async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list
     found = []
     owners = {trigger_id: request.workspace for request in requests for trigger_id in request.trigger_ids}
     for viewer in tenants:
-        mine = await listed(viewer)
+        mine = [row["id"] for row in await listed(viewer)]
         found += [
             Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id} in its list")
             for trigger_id in mine
@@ -115,13 +163,13 @@ def leaks_in(folder: Path, known: Known) -> list[Leak]:
     return found
 
 
-async def over(tenants: Sequence[Tenant], requests: Iterable[Request], seconds: float) -> set[str]:
-    """Wait until every answered trigger is over; return the ids of those that are not after `seconds`."""
-    waiting = {request.trigger_ids[0] for request in requests if request.trigger_ids}
+async def over(tenants: Sequence[Tenant], ids: Iterable[str], seconds: float) -> set[str]:
+    """Wait until every one of these triggers is over; return the ids of those that are not after `seconds`."""
+    waiting = set(ids)
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         for tenant in tenants:
-            waiting -= {trigger_id for trigger_id, status in (await listed(tenant)).items() if status in FINAL_TRIGGERS}
+            waiting -= {row["id"] for row in await listed(tenant) if row["status"] in FINAL_TRIGGERS}
         if not waiting or asyncio.get_running_loop().time() > deadline:
             return waiting
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from chaos import topics
 from chaos.carrier import Carrier
 from chaos.disk import SmallDisk
-from chaos.history import Disturbance
+from chaos.history import Disturbance, Loss
 from chaos.journal import Mood
 from chaos.relay import Relay
 from chaos.schedule import SHOWN, Fault, Strike
@@ -35,16 +35,22 @@ _MOODS: Final[Mapping[Fault, Mood]] = {
 }
 _BACK_SECONDS: Final = 60.0
 _BEHIND_SECONDS: Final = 2.0
+_CHANCE_SECONDS: Final = 180.0
+_AGAIN_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often a fault was done, to how many processes, for how long, and what came of it where it did not work."""
+    """How often a fault was done, to how many processes, for how long.
+
+    `remarks` say what cannot be done on this machine, `failures` what should have been done and was not.
+    """
 
     times: int = 0
     kills: int = 0
     seconds: float = 0.0
     remarks: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -52,6 +58,7 @@ class Targets:
     """What faults are done to. `disk` is None where Postgres has an ordinary one, because of `no_disk`."""
 
     stack: Stack
+    brokers: int
     carrier: Carrier
     relay: Relay
     disk: SmallDisk | None
@@ -69,6 +76,7 @@ class Injector:
         self._killing = asyncio.Lock()
         self.tallies: dict[str, Tally] = {}
         self.disturbances: list[Disturbance] = []
+        self.losses: list[Loss] = []
 
     @property
     def kills(self) -> int:
@@ -89,21 +97,28 @@ class Injector:
         self._thread.shutdown()
 
     async def strike(self, strike: Strike) -> None:
-        """Do one fault; a remark says why where it could not be done."""
+        """Do one fault, and try again for a while where another one is in its way; the tally says what came of it."""
         tally = self.tallies.setdefault(strike.name, Tally())
         began = time.monotonic()
-        try:
-            kills = await self._do(strike)
-        except (OSError, TimeoutError, RuntimeError, KafkaError, psutil.Error) as error:
-            tally.remarks.append(f"{type(error).__name__}: {error}")
-        else:
-            if kills is not None:
+        if strike.fault is Fault.FULL_DISK and self._targets.disk is None:
+            tally.remarks.append(f"not run: {self._targets.no_disk}")
+            return
+        while True:
+            try:
+                tally.kills += await self._do(strike)
+            except (OSError, TimeoutError, RuntimeError, KafkaError, psutil.Error) as error:
+                self._say(f"{strike.name} could not be done yet: {type(error).__name__}: {error}")
+                if time.monotonic() - began > _CHANCE_SECONDS:
+                    tally.failures.append(f"{type(error).__name__}: {error}")
+                    break
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
                 tally.times += 1
-                tally.kills += kills
+                break
         tally.seconds += time.monotonic() - began
         self._say(f"{strike.name} ({time.monotonic() - began:.1f} s)")
 
-    async def _do(self, strike: Strike) -> int | None:
+    async def _do(self, strike: Strike) -> int:
         match strike.fault:
             case Fault.KILL:
                 return await self._kill(strike.target)
@@ -137,10 +152,10 @@ class Injector:
 
     async def _kill_leader(self) -> int:
         async with self._killing:
-            if len(self._stack.pids("kafka")) == 1:
+            await self._brokers_run()
+            if self._targets.brokers == 1:
                 return len(self._stack.kill("kafka"))
             node = await topics.leading_broker(self._stack.connections.kafka)
-            await self._back(lambda: len(self._stack.pids("kafka")) == 3, "three brokers run")
             for pid in self._stack.pids("kafka"):
                 if any(word.endswith(f"broker-{node}.properties") for word in psutil.Process(pid).cmdline()):
                     os.kill(pid, signal.SIGKILL)
@@ -186,21 +201,25 @@ class Injector:
     async def _lose_log(self, topic: str, *, is_made_anew: bool) -> None:
         """Lose what a topic holds while those who read it are behind."""
         reader = "status-api" if topic in SHOWN else f"{_PREFIX}{topic.split('.')[1]}"
-        await self._runs(reader)
-        behind = self._stack.kill(reader, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(_BEHIND_SECONDS)
-            lose = topics.make_anew if is_made_anew else topics.empty
-            await lose(self._stack.connections.kafka, topic)
-        finally:
-            for pid in behind:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+        async with self._killing:
+            await self._brokers_run()
+            await self._runs(reader)
+            behind = self._stack.kill(reader, signal.SIGSTOP)
+            began = time.time()
+            try:
+                await asyncio.sleep(_BEHIND_SECONDS)
+                lose = topics.make_anew if is_made_anew else topics.empty
+                await lose(self._stack.connections.kafka, topic)
+            finally:
+                for pid in behind:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+                self._note_doubt(reader, len(behind), time.time() - began, since=began)
+                self.losses.append(Loss(time.time(), topic))
 
-    async def _fill_disk(self, seconds: float) -> int | None:
+    async def _fill_disk(self, seconds: float) -> int:
         disk = self._targets.disk
-        if disk is None:
-            raise RuntimeError(f"not run: {self._targets.no_disk}")
+        assert disk is not None
         async with self._killing:
             for channel in _CHANNELS:
                 self._note_doubt(f"{_PREFIX}{channel}", 0, seconds)
@@ -220,19 +239,25 @@ class Injector:
             self._targets.carrier.mood = Mood.WELL
             await self._targets.relay.turn(Mood.WELL)
 
-    def _note_doubt(self, service: str, kills: int, seconds: float = 0.0) -> None:
+    def _note_doubt(self, service: str, kills: int, seconds: float = 0.0, since: float | None = None) -> None:
         if service.startswith(_PREFIX):
-            now = time.time()
+            began = time.time() if since is None else since
             channel = service.removeprefix(_PREFIX)
-            self.disturbances.append(Disturbance(now, now + seconds, channel, kills))
+            self.disturbances.append(Disturbance(began, began + seconds, channel, kills))
+
+    async def _brokers_run(self) -> None:
+        await self._back(lambda: len(self._stack.pids("kafka")) == self._targets.brokers, "all brokers run")
 
     async def _runs(self, service: str) -> None:
         await self._back(lambda: bool(self._stack.pids(service)), f"{service} runs")
 
     async def _back(self, condition: Callable[[], bool], what: str) -> None:
-        async with asyncio.timeout(_BACK_SECONDS):
-            while not condition():  # noqa: ASYNC110 (processes: no event)
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(_BACK_SECONDS):
+                while not condition():  # noqa: ASYNC110 (processes: no event)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise TimeoutError(f"it never came to pass that {what}") from None
 
 
 async def in_turn(injector: Injector, strikes: Iterable[Strike], is_enough: Callable[[], bool] = lambda: False) -> None:

@@ -19,11 +19,34 @@ class Policy(StrEnum):
     RESEND = "resend"
 
 
+class Act(StrEnum):
+    """What is asked of a trigger that is under way."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that was asked of a trigger. Moments are seconds since 1970.
+
+    `accepted_at`: it was answered with 202. `shown_at`: the trigger was seen to be cancelled, or paused.
+    """
+
+    act: Act
+    asked_at: float
+    accepted_at: float | None = None
+    shown_at: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of the load. `mark` is in every message that it leads to; `trigger_ids` are all that it was answered.
+    """One request of the load. `mark` is in every message that it leads to; `trigger_ids` are all that it led to.
 
-    `people` says for each channel who is to get a message: addresses.
+    `people` says for each channel who is to get a message: addresses. `event_ids`: all that it was answered where it
+    told an event; `is_untold`: nobody shows what became of it.
     """
 
     mark: str
@@ -32,6 +55,14 @@ class Request:
     policy: Policy
     people: Mapping[str, frozenset[str]]
     trigger_ids: tuple[str, ...] = ()
+    actions: Sequence[Action] = ()
+    event_ids: tuple[str, ...] = ()
+    is_untold: bool = False
+    asked_at: float = 0.0
+
+    def last(self, act: Act) -> Action | None:
+        """Return the last action of a kind that was asked for."""
+        return next((action for action in reversed(self.actions) if action.act is act), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +74,7 @@ class Job:
     address: str
     status: str
     code: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +102,8 @@ class Trigger:
 class HandOver:
     """What a provider wrote down when it got a message. `answered` is False where it swallowed it without a word.
 
-    `at` is in seconds since 1970. `workspace` is the one whose account it came through.
+    `at` is in seconds since 1970. `workspace` is the one whose account it came through. `receipt_at` is when its
+    receipt was taken from the provider, where one was.
     """
 
     at: float
@@ -80,6 +113,7 @@ class HandOver:
     address: str
     answered: bool = True
     job_id: str | None = None
+    receipt_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +124,24 @@ class Disturbance:
     until: float
     channel: str
     kills: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A provider refused a message for good, once: the next attempt would have been taken."""
+
+    at: float
+    mark: str
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A topic had lost its log by the moment `at`."""
+
+    at: float
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +180,8 @@ class History:
     triggers: Sequence[Trigger] = ()
     hand_overs: Sequence[HandOver] = ()
     disturbances: Sequence[Disturbance] = ()
+    refusals: Sequence[Refusal] = ()
+    losses: Sequence[Loss] = ()
     dead_letters: Sequence[DeadLetter] = ()
     leaks: Sequence[Leak] = ()
     sights: Sequence[Sight] = ()

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from chaos.history import HandOver
+from chaos.history import HandOver, Refusal
 
 MARK: Final = re.compile(r"mark:([0-9a-z]{12})")
 """How a message says which request of the load it belongs to."""
@@ -34,25 +34,52 @@ class Journal:
         self._channel = channel
         self._output = file.open("a", buffering=1)
 
-    def write(self, content: str, address: str, *, answered: bool) -> None:
-        """Note a message, now."""
-        found = MARK.search(content)
-        line = {
-            "at": time.time(),
-            "mark": found[1] if found else "none",
-            "address": address,
-            "answered": answered,
-        }
-        self._output.write(json.dumps(line) + "\n")
+    def write(self, content: str, address: str, *, answered: bool, message: str | None = None) -> None:
+        """Note a message, now; `message` is the provider's name for it."""
+        self._write(mark=mark_in(content), address=address, answered=answered, message=message)
+
+    def refuse(self, content: str, address: str) -> None:
+        """Note a message that is refused for good."""
+        self._write(mark=mark_in(content), address=address, refused=True)
+
+    def receipt(self, message: str) -> None:
+        """Note that a receipt was taken, now."""
+        self._write(receipt=message)
 
     def read(self) -> Iterator[HandOver]:
-        """Yield what was written."""
-        for line in self._file.read_text().splitlines():
-            entry = json.loads(line)
-            yield HandOver(
-                entry["at"], self._workspace, self._channel, entry["mark"], entry["address"], entry["answered"]
-            )
+        """Yield the messages, each with its receipt."""
+        entries = self._entries()
+        receipts = {entry["receipt"]: entry["at"] for entry in entries if "receipt" in entry}
+        for entry in entries:
+            if "answered" in entry:
+                yield HandOver(
+                    entry["at"],
+                    self._workspace,
+                    self._channel,
+                    entry["mark"],
+                    entry["address"],
+                    entry["answered"],
+                    receipt_at=receipts.get(entry["message"]),
+                )
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Yield what was refused."""
+        for entry in self._entries():
+            if "refused" in entry:
+                yield Refusal(entry["at"], entry["mark"], self._channel, entry["address"])
 
     def close(self) -> None:
         """Write no more."""
         self._output.close()
+
+    def _write(self, **entry: Any) -> None:
+        self._output.write(json.dumps({"at": time.time(), **entry}) + "\n")
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._file.read_text().splitlines()]
+
+
+def mark_in(content: str) -> str:
+    """Return the mark of a message's request."""
+    found = MARK.search(content)
+    return found[1] if found else "none"

@@ -37,21 +37,37 @@ class Person:
 
 @dataclass(slots=True)
 class Population:
-    """Everybody in one workspace: an audience under the tag `everyone`, and `regulars` in small groups."""
+    """Everybody in one workspace: an audience under the tag `everyone`, and `regulars` in small groups.
 
+    Two of the regulars are in no group, nor is the `stubborn` one, who is not a regular.
+    """
+
+    stubborn: Person
     people: list[Person] = field(default_factory=list)
     regulars: list[Person] = field(default_factory=list)
     groups: dict[str, list[Person]] = field(default_factory=dict)
 
+    @property
+    def grouped(self) -> list[Person]:
+        """Everybody in a group."""
+        return [person for group in self.groups.values() for person in group]
+
 
 GROUP_SIZE: Final = 10
 FLAKY: Final = {"sms": "+15005550003", "email": "flaky@sandbox.test"}
+STUBBORN: Final = {"sms": "+14155550166", "email": "stubborn@sandbox.test"}
+"""Whom the carrier cannot reach the first time that a trigger tries, and reaches the second time."""
+
 THROTTLED: Final = {"sms": "+15005550004", "email": "throttled@sandbox.test"}
 
 
 def populate(workspace: str, number: int, audience: int, regulars: int) -> Population:
     """Return the people of workspace `number`: `audience` in one big tag, and `regulars`, ten to a group."""
-    population = Population()
+    flaky, throttled, stubborn = (
+        Person(f"{workspace}-{nickname}", magic["sms"], magic["email"], f"Quizzle{nickname} Zyxwell", ())
+        for nickname, magic in (("flaky", FLAKY), ("throttled", THROTTLED), ("stubborn", STUBBORN))
+    )
+    population = Population(stubborn)
     first = _FIRST_NUMBER + number * _NUMBERS_A_WORKSPACE
     for place in range(audience + regulars):
         is_regular = place >= audience
@@ -68,8 +84,6 @@ def populate(workspace: str, number: int, audience: int, regulars: int) -> Popul
         if is_regular:
             population.regulars.append(person)
             population.groups.setdefault(tags[0], []).append(person)
-    for nickname, magic in (("flaky", FLAKY), ("throttled", THROTTLED)):
-        person = Person(f"{workspace}-{nickname}", magic["sms"], magic["email"], f"Quizzle{nickname} Zyxwell", ())
-        population.people.append(person)
-        population.regulars.append(person)
+    population.people += [flaky, throttled, stubborn]
+    population.regulars += [flaky, throttled]
     return population

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.checker import Kind, Verdict
+from chaos.checker import Verdict
 from chaos.faults import Tally
+from chaos.findings import Kind
 
 _SHOWN: Final = 40
 
@@ -26,6 +27,16 @@ class Outcome:
         return sum(tally.kills for tally in self.tallies.values())
 
     @property
+    def failures(self) -> Sequence[str]:
+        """Which faults should have been done and could not be."""
+        return [f"{name}: {each}" for name, tally in self.tallies.items() for each in tally.failures]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every fault was done, and every promise kept."""
+        return self.verdict.is_clean and not self.failures
+
+    @property
     def faults(self) -> int:
         """How many faults were done."""
         return sum(tally.times for tally in self.tallies.values())
@@ -36,8 +47,8 @@ def table(tallies: Mapping[str, Tally]) -> Iterable[str]:
     width = max(map(len, tallies), default=5)
     yield f"{'fault':{width}}  times  kills  seconds"
     for name, tally in sorted(tallies.items()):
-        remarks = "  " + "; ".join(tally.remarks) if tally.remarks else ""
-        yield f"{name:{width}}  {tally.times:5}  {tally.kills:5}  {tally.seconds:7.1f}{remarks}"
+        remarks = "; ".join([*tally.remarks, *(f"FAILED: {failure}" for failure in tally.failures)])
+        yield f"{name:{width}}  {tally.times:5}  {tally.kills:5}  {tally.seconds:7.1f}  {remarks}".rstrip()
 
 
 def findings(verdict: Verdict) -> Iterable[str]:

@@ -20,11 +20,12 @@ from chaos.checker import check
 from chaos.definitions import define
 from chaos.disk import SmallDisk
 from chaos.faults import Injector, Targets, in_turn
-from chaos.history import History
+from chaos.history import Act, History
 from chaos.journal import Journal
 from chaos.leaks import Known
 from chaos.load import Load, Tenant
 from chaos.people import populate
+from chaos.receipts import unheard
 from chaos.relay import Relay
 from chaos.report import Outcome
 from chaos.schedule import LONG, SHORT, Strike, Tempo, kills, ordeals
@@ -41,7 +42,8 @@ _IMPATIENT: Final = {
 """What was cut off by a kill is taken up again within seconds instead of a minute."""
 
 _PEACE_SECONDS: Final = 5.0
-_RECEIPT_SECONDS: Final = 30.0
+_RECEIPT_SECONDS: Final = 60.0
+_FATE_SECONDS: Final = 60.0
 _ENOUGH_TO_SEE_ALL: Final = 40
 
 
@@ -84,6 +86,11 @@ class Options:
         return {"channel-sms": 2, "orchestrator": 2} | ({} if self.is_short else {"channel-email": 2, "status-api": 2})
 
     @property
+    def grace_seconds(self) -> float:
+        """How long a worker that was stopped may take to hear that a trigger is cancelled or paused."""
+        return self.tempo.stop + 30.0
+
+    @property
     def drain_seconds(self) -> float:
         """How long everything may take to come to its end after the last fault."""
         return 150.0 if self.is_short else 600.0
@@ -120,7 +127,7 @@ class Run:
             disk, no_disk = self._disk(stack)
             if disk is not None:
                 resources.callback(disk.unmount)
-            injector = Injector(Targets(stack, carrier, relay, disk, no_disk), self._say)
+            injector = Injector(Targets(stack, self._options.brokers, carrier, relay, disk, no_disk), self._say)
             resources.callback(injector.close)
             resources.push_async_callback(injector.on_stack_thread, stack.stop)
             await injector.on_stack_thread(stack.start)
@@ -135,12 +142,17 @@ class Run:
             resources.push_async_callback(load.close)
             await self._under_fire(injector, load, tenants)
             history = await self._wait_and_read(stack, load, tenants, carrier)
-            history.hand_overs = [*history.hand_overs, *sms.read(), *mail.read()]
-            history.disturbances = injector.disturbances
+            history.disturbances, history.losses = injector.disturbances, injector.losses
+            history.refusals = [*sms.refusals(), *mail.refusals()]
+            history.hand_overs = [*sms.read(), *mail.read()]
+            await self._read_late_receipts(history, tenants)
+            for tenant in tenants:
+                history.hand_overs = [*history.hand_overs, *await evidence.sandbox(tenant)]
+            self._say("everything is read")
             keys = {tenant.key for tenant in tenants} | {token}
             history.leaks = await asyncio.to_thread(evidence.leaks_in, stack.data.logs, _known(tenants, keys))
             (self._directory / "history.json").write_text(json.dumps(asdict(history), default=list))
-            return Outcome(self._seed, injector.tallies, check(history))
+            return Outcome(self._seed, injector.tallies, check(history, self._options.grace_seconds))
 
     def _disk(self, stack: Stack) -> tuple[SmallDisk | None, str | None]:
         if self._no_mounts is not None:
@@ -165,7 +177,8 @@ class Run:
         north, south = tenants
         load.campaign(north, "email")
         load.campaign(north, "sms")
-        load.campaign(south, "sms")
+        load.campaign(south, "sms", Act.PAUSE)
+        load.campaign(north, "email", Act.CANCEL)
         wanted = self._options.wants
         lasting = list(filter(wanted, ordeals(self._seed, self._options.tempo)))
         middle = len(lasting) // 2
@@ -193,22 +206,41 @@ class Run:
 
     async def _wait_and_read(self, stack: Stack, load: Load, tenants: list[Tenant], carrier: Carrier) -> History:
         await load.answered(self._options.drain_seconds)
-        requests = load.requests()
-        left = await evidence.over(tenants, requests, self._options.drain_seconds)
+        requests = await evidence.fates(tenants, load.requests(), _FATE_SECONDS)
+        shown = {tenant.name: [row["id"] for row in await evidence.listed(tenant)] for tenant in tenants}
+        accepted = {request.trigger_ids[0] for request in requests if request.trigger_ids}
+        left = await evidence.over(tenants, accepted.union(*shown.values()), self._options.drain_seconds)
         self._say(f"{len(left)} triggers are not over" if left else "everything is over")
         await carrier.at_rest(_RECEIPT_SECONDS)
-        history = History(requests=requests)
-        ids: dict[str, list[str]] = {tenant.name: [] for tenant in tenants}
-        for request in requests:
-            ids[request.workspace] += request.trigger_ids[:1]
-        read = [await evidence.triggers(tenant, ids[tenant.name]) for tenant in tenants]
-        history.triggers = [trigger for triggers in read for trigger in triggers]
-        history.hand_overs = [each for tenant in tenants for each in await evidence.sandbox(tenant)]
-        history.unknown_triggers = [each for tenant in tenants for each in await evidence.listed(tenant)]
+        history = History()
+        for tenant in tenants:
+            mine = {each for request in requests if request.workspace == tenant.name for each in request.trigger_ids}
+            history.triggers = [
+                *history.triggers,
+                *await evidence.triggers(tenant, sorted({*shown[tenant.name], *mine})),
+            ]
+        history.unknown_triggers = [trigger.id for trigger in history.triggers]
+        strays = [trigger for trigger in history.triggers if trigger.id not in accepted]
+        history.requests = evidence.claimed(requests, strays)
         history.sights = await evidence.sights(tenants, requests)
         history.dead_letters = await topics.dead_letters(stack.connections.kafka)
-        self._say("everything is read")
         return history
+
+    async def _read_late_receipts(self, history: History, tenants: list[Tenant]) -> None:
+        """Read triggers again for a while whose receipts do not show yet: they come last of all."""
+        deadline = time.monotonic() + _RECEIPT_SECONDS
+        while late := unheard(history):
+            for tenant in tenants:
+                mine = [
+                    trigger.id
+                    for trigger in history.triggers
+                    if trigger.id in late and trigger.workspace == tenant.name
+                ]
+                again = {trigger.id: trigger for trigger in await evidence.triggers(tenant, mine)}
+                history.triggers = [again.get(trigger.id, trigger) for trigger in history.triggers]
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_PEACE_SECONDS)
 
     def _say(self, what: str) -> None:
         print(f"seed {self._seed} {time.monotonic() - self._began:6.1f} s  {what}", flush=True)

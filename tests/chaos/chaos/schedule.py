@@ -15,7 +15,11 @@ LOSABLE: Final = (
     *(f"commands.{channel}.{lane}" for channel in ("sms", "email", "whatsapp") for lane in ("priority", "bulk")),
     *(f"receipts.{channel}" for channel in ("sms", "email", "whatsapp")),
 )
-"""Topics between the services whose log may be lost, beside those that dashboards are made of."""
+"""Topics between the services whose log may be lost, beside those that dashboards are made of.
+
+`events` and `triggers.*` hold what was accepted and nobody has taken up yet: nothing else knows of it, so what is lost
+there is lost. `control` is the only word that workers have of a pause for commands that are with them already.
+"""
 
 SHOWN: Final = ("deliveries", "executions")
 """Topics that dashboards are made of: these lose their logs in every seed."""
@@ -55,18 +59,19 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """How long faults last, in seconds."""
+    """How long faults last, in seconds, and how many logs are lost beside those that dashboards are made of."""
 
     stop: float
     mood: float
     rebalancing: float
     full_disk: float
+    lost_logs: int
     pause: float
     between_kills: float
 
 
-LONG: Final = Tempo(stop=60, mood=30, rebalancing=120, full_disk=30, pause=5, between_kills=10)
-SHORT: Final = Tempo(stop=12, mood=8, rebalancing=20, full_disk=12, pause=1, between_kills=4)
+LONG: Final = Tempo(stop=60, mood=30, rebalancing=120, full_disk=30, lost_logs=3, pause=5, between_kills=10)
+SHORT: Final = Tempo(stop=12, mood=8, rebalancing=20, full_disk=12, lost_logs=1, pause=1, between_kills=4)
 
 
 def kills(seed: int, tempo: Tempo) -> Iterator[Strike]:
@@ -91,6 +96,7 @@ def ordeals(seed: int, tempo: Tempo) -> Sequence[Strike]:
     strikes += [Strike(mood, "", tempo.mood) for mood in (Fault.REFUSING, Fault.SILENT, Fault.THROTTLING)]
     strikes.append(Strike(Fault.REBALANCE, "", tempo.rebalancing))
     strikes.append(Strike(Fault.FULL_DISK, "", tempo.full_disk))
-    strikes += [Strike(Fault.LOST_LOG, topic, random.choice((0.0, 1.0))) for topic in (random.choice(LOSABLE), *SHOWN)]
+    lost = (*random.sample(LOSABLE, tempo.lost_logs), *SHOWN)
+    strikes += [Strike(Fault.LOST_LOG, topic, random.choice((0.0, 1.0))) for topic in lost]
     random.shuffle(strikes)
     return [Strike(each.fault, each.target, each.seconds, random.uniform(0.5, 1.5) * tempo.pause) for each in strikes]

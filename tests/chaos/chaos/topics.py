@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from chaos.history import DeadLetter
 
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 120.0
 _AGAIN_SECONDS: Final = 0.2
 _OF_THE_TOPIC: Final = 1
 """Where a setting comes from, in the protocol: not from the broker, nor by default."""
@@ -76,19 +76,30 @@ async def make_anew(bootstrap: str, topic: str) -> None:
     async with administrator(bootstrap) as admin:
         (described,) = await admin.describe_topics([topic])
         partitions = described["partitions"]
-        await admin.delete_topics([topic])
         new = NewTopic(topic, len(partitions), len(partitions[0]["replicas"]), topic_configs=own)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            # It takes the brokers a moment to forget the old one, and one of them may be away.
-            while not await _is_made(admin, new):  # noqa: ASYNC110 (brokers: no event)
-                await asyncio.sleep(_AGAIN_SECONDS)
+        await _until(lambda: _is_gone(admin, topic))
+        # It takes the brokers a moment to forget the old one.
+        await _until(lambda: _is_made(admin, new))
+
+
+async def _until(attempt: Callable[[], Awaitable[bool]]) -> None:
+    """Try until it is done: brokers may be away, or coming back. Raises TimeoutError when they stay away."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            with suppress(KafkaError, OSError):
+                if await attempt():
+                    return
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    ((_, error, *_),) = (await admin.delete_topics([topic])).topic_error_codes
+    return error in {0, UnknownTopicOrPartitionError.errno}
 
 
 async def _is_made(admin: AIOKafkaAdminClient, topic: NewTopic) -> bool:
-    """Try to make a topic; tell whether that was done."""
-    with suppress(KafkaError):
-        return bool((await admin.create_topics([topic])).topic_errors[0][1] == 0)
-    return False
+    ((_, error, *_),) = (await admin.create_topics([topic])).topic_errors
+    return error in {0, TopicAlreadyExistsError.errno}
 
 
 async def settings_of(bootstrap: str, topic: str) -> dict[str, str]:
