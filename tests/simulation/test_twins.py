@@ -206,7 +206,6 @@ def by_hand() -> list[Asked]:
         tx = server.store.begin()
         server.ask(tx, sql, rows, many=False)
         server.end(tx, "commit")
-    world.loop.close()
     return trace
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from simulated.world import Machine, World
 from sluice_messaging.errors import BrokerUnavailableError
-from sluice_messaging.memory import MemoryBroker, MemoryMessaging, MemorySource
+from sluice_messaging.memory import MemoryBroker, MemoryMessaging, MemorySource, MemoryTableSource
 from sluice_messaging.records import OutboundRecord, Partition, Record
 from sluice_messaging.retry import Backoff
-from sluice_messaging.sources import AssignmentListener, Backlog, RecordSource
+from sluice_messaging.sources import AssignmentListener, Backlog, RecordSource, TableSource
 
 SESSION_SECONDS = 2.0
 
@@ -27,14 +27,18 @@ class SimulatedBroker(MemoryBroker):
     def append(self, outbound: OutboundRecord, timestamp_ms: int) -> Record:
         record = super().append(outbound, timestamp_ms)
         for watcher in self._watchers.pop(outbound.topic, ()):
-            if not watcher.done():
-                watcher.set_result(None)
+            _resolve(watcher)
         return record
 
-    def watch(self, topics: Sequence[str], watcher: asyncio.Future[None]) -> None:
-        """Resolve `watcher` when one of `topics` grows."""
+    async def growth_of(self, topics: Sequence[str], seconds: float, watcher: asyncio.Future[None]) -> None:
+        """Return when one of `topics` grows, when somebody resolves `watcher`, or after so many seconds."""
         for topic in topics:
             self._watchers[topic].append(watcher)
+        timer = watcher.get_loop().call_later(seconds, _resolve, watcher)
+        try:
+            await watcher
+        finally:
+            timer.cancel()
 
 
 class SimulatedPublisher:
@@ -164,17 +168,12 @@ class SimulatedSource:
 
     async def _growth(self, seconds: float) -> None:
         """Wait for a record in one of these topics: to be woken by every record of every topic would be dear."""
-        self._grown = grown = self._world.loop.create_future()
-        self._broker.watch(self.topics, grown)
-        timer = self._world.loop.call_later(seconds, self._wake)
-        try:
-            await grown
-        finally:
-            timer.cancel()
+        self._grown = self._world.loop.create_future()
+        await self._broker.growth_of(self.topics, seconds, self._grown)
 
     def _wake(self) -> None:
-        if self._grown is not None and not self._grown.done():
-            self._grown.set_result(None)
+        if self._grown is not None:
+            _resolve(self._grown)
 
     def _check(self) -> None:
         if self.evicted.is_set():
@@ -182,6 +181,20 @@ class SimulatedSource:
 
     async def _outside(self, work: Any) -> None:
         await asyncio.shield(self._world.start(None, work))
+
+
+class SimulatedTableSource(MemoryTableSource):
+    """Woken by its own topic alone."""
+
+    def __init__(self, broker: SimulatedBroker, topic: str) -> None:
+        super().__init__(broker, topic)
+        self._simulated = broker
+
+    async def fetch(self, *, wait: float) -> Sequence[Record]:
+        if not (records := self._read()):
+            await self._simulated.growth_of([self._topic], wait, asyncio.get_running_loop().create_future())
+            records = self._read()
+        return records
 
 
 class SimulatedMessaging(MemoryMessaging):
@@ -192,6 +205,7 @@ class SimulatedMessaging(MemoryMessaging):
         self._world = world
         self._machine = machine
         self._sources = sources
+        self._simulated_broker = broker
         self._simulated = SimulatedPublisher(world, machine, broker)
 
     @property
@@ -199,6 +213,14 @@ class SimulatedMessaging(MemoryMessaging):
         return self._simulated
 
     def _record_source(self, topics: Sequence[str], group: str) -> RecordSource:
-        source = SimulatedSource(self._world, self._machine, self.broker, topics, group)
+        source = SimulatedSource(self._world, self._machine, self._simulated_broker, topics, group)
         self._sources.append(source)
         return source
+
+    def _table_source(self, topic: str) -> TableSource:
+        return SimulatedTableSource(self._simulated_broker, topic)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

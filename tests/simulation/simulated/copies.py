@@ -7,6 +7,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 
 from channel_email.channel import EmailChannel
@@ -43,6 +44,7 @@ from sluice_channel.tracking import Links
 from sluice_contracts import topics
 from sluice_contracts.vocabulary import Channel, Lane
 from sluice_messaging.ports import EventConsumer, TableReader
+from sluice_messaging.records import OutboundRecord
 from sluice_runtime.secrets import JOB_REFERENCES, TRACKING_LINKS, derive_key
 from sluice_storage import statements
 from sluice_storage.errors import is_transient
@@ -102,6 +104,11 @@ class Stage:
         ):
             self.servers[schema] = Server(self.world, schema, twins, self.trace)
 
+    def bring(self, record: OutboundRecord) -> None:
+        """Store a record that comes from outside."""
+        stored = self.broker.append(record, int(self.world.loop.now().timestamp() * 1000))
+        self.world.note("came", stored.topic, stored.partition, stored.offset, stored.value.decode())
+
     def run(self, machine: Machine, loops: Mapping[str, Loop]) -> None:
         """Run loops in a process. One that ends on its own takes the process with it, as `Service` does."""
         stop = asyncio.Event()
@@ -121,13 +128,14 @@ class Stage:
 def start_orchestrator(stage: Stage, machine: Machine) -> None:
     """Start a copy of the orchestrator in a process."""
     patience = stage.patience
-    settings = OrchestratorSettings(
-        secret_key=base64.b64encode(SECRET).decode(),
-        stage_lease_seconds=LEASE_SECONDS,
-        command_deadline_seconds=patience.command_deadline,
-        longest_command_deadline_seconds=patience.longest_command_deadline,
-        credit=patience.credit,
-    ).model_copy(update={"poll_seconds": patience.poll})
+    settings = _settings().model_copy(
+        update={
+            "command_deadline_seconds": patience.command_deadline,
+            "longest_command_deadline_seconds": patience.longest_command_deadline,
+            "credit": patience.credit,
+            "poll_seconds": patience.poll,
+        }
+    )
     messaging = SimulatedMessaging(stage.world, machine, stage.broker, stage.sources)
     database: Any = SimulatedDatabase(stage.world, machine, stage.servers["orchestrator"])
     catalog: Any = SimulatedCatalog(stage.world, machine, stage.people)
@@ -216,6 +224,12 @@ def start_status(stage: Stage, machine: Machine) -> None:
     if wait is not None:
         loops["deadlines"] = Sweeper(ReceiptDeadlines(database, deadline=deadline), stage.world.loop).run
     stage.run(machine, loops)
+
+
+@cache
+def _settings() -> OrchestratorSettings:
+    """Read once: a run starts many copies."""
+    return OrchestratorSettings(secret_key=base64.b64encode(SECRET).decode(), stage_lease_seconds=LEASE_SECONDS)
 
 
 def _kind(channel: Channel) -> ChannelKind:

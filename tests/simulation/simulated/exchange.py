@@ -40,6 +40,9 @@ _COURSES: Sequence[Sequence[MessageState]] = (
     (),
 )
 
+_CROWD = 30
+"""So many people are not called one by one: that would be long, and show nothing that a few do not."""
+
 
 @dataclass(frozen=True)
 class HandOver:
@@ -54,7 +57,7 @@ class HandOver:
 class Exchange:
     """All provider accounts together."""
 
-    def __init__(self, world: World, broker: SimulatedBroker, reference_key: bytes) -> None:
+    def __init__(self, world: World, broker: SimulatedBroker, reference_key: bytes, people: int) -> None:
         fate = world.fate
         self._world = world
         self._broker = broker
@@ -67,7 +70,7 @@ class Exchange:
         self.stops = fate.choice([0.0, 0.02])
         self._slow_receipts = fate.choice([0.01, 0.5, 3.0])
         self.can_look_up = fate.random() < 0.3
-        self.batch = fate.choice([1, 7, 50])
+        self.batch = fate.choice([1, 7, 50] if people < _CROWD else [7, 50])
         self.taken: list[HandOver] = []
         self.in_flight: defaultdict[Machine, dict[str, None]] = defaultdict(dict)
         self.forgiven: Counter[str] = Counter()

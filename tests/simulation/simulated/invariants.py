@@ -11,7 +11,7 @@ import orjson
 
 from simulated.copies import Stage
 from simulated.scenario import Scenario
-from simulated.twins.status import COUNTERS, counters_of, reason_of
+from simulated.twins.status import COUNTERS, Counted, counters_of, reason_of
 from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId
 from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients
@@ -26,15 +26,19 @@ from status_api.domain.progress import state_of
 def at_every_look(stage: Stage) -> Iterator[str]:
     """Yield what is wrong at this moment."""
     store = stage.servers["status"].store
-    counted: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+    counted: Counter[tuple[UUID, Counted]] = Counter()
     reasons: Counter[tuple[Any, ...]] = Counter()
     for row in store.table("jobs").values():
-        counted[row["execution_id"]] += counters_of(row["facts"])
+        counted[row["execution_id"], counters_of(row["facts"])] += 1
         reason = reason_of(row["facts"])
         if reason is not None:
             reasons[row["execution_id"], *reason] += 1
+    sums = {execution_id: dict.fromkeys(COUNTERS, 0) for execution_id in store.table("executions")}
+    for (execution_id, contribution), jobs in counted.items():
+        for name, number in zip(COUNTERS, contribution, strict=True):
+            sums[execution_id][name] += jobs * number
     for execution_id, row in store.table("executions").items():
-        wrong = {name: row[name] for name in COUNTERS if row[name] != counted[execution_id][name]}  # type: ignore[index]
+        wrong = {name: row[name] for name, number in sums[execution_id].items() if row[name] != number}
         if wrong:
             yield f"counters differ from a recount: {execution_id} {wrong}"
     kept = {key: row["n"] for key, row in store.table("reasons").items() if row["n"]}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from contextvars import ContextVar
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 START: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -32,19 +36,22 @@ class StandstillError(Exception):
     """Nothing is left that could ever happen."""
 
 
-class SimulationLoop(asyncio.BaseEventLoop):
-    """Runs what is ready in the order in which it became so, and then skips to the next moment something is due."""
+class SimulationLoop(asyncio.AbstractEventLoop):
+    """Runs what is ready in the order in which it became so, and then skips to the next moment something is due.
+
+    It has just what the services ask of a loop, without sockets, signals and threads: most of a run is spent in here.
+    """
 
     def __init__(self, start: datetime = START) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self._start = start
         self._moment = 0.0
         self._is_over = False
-        self.tasks: list[asyncio.Task[Any]] = []
+        self._ready: deque[asyncio.Handle] = deque()
+        self._due: list[tuple[float, int, _Timer]] = []
+        self._timers = 0
+        self._tasks: list[asyncio.Task[Any]] = []
         self._stopped: list[Process] = []
-        self.set_task_factory(self._make_task)
         self.failures: list[str] = []
-        self.set_exception_handler(self._note_failure)
 
     def time(self) -> float:
         return self._moment
@@ -58,55 +65,132 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._ready.extend(process.halted)
         process.halted = []
 
+    def run_until_complete(self, future: Any) -> Any:
+        """Run a task to its end and return what it gives. Raises StandstillError where it cannot come to one."""
+        asyncio._set_running_loop(self)
+        try:
+            while not future.done():
+                self._turn()
+        finally:
+            asyncio._set_running_loop(None)
+        return future.result()
+
     def end(self) -> None:
         """Take everything down that still runs or was killed. Nothing of it has an effect any more."""
         self._is_over = True
         for process in self._stopped:
             self.thaw(process)
         for _ in range(100):
-            for task in self.tasks:
-                if not task.done():
-                    task.cancel()
-            pending = [task for task in self.tasks if not task.done()]
+            pending = [task for task in self._tasks if not task.done()]
+            for task in pending:
+                task.cancel()
             if not pending:
                 break
-            self.run_until_complete(asyncio.wait(pending, timeout=60))
-        self.close()
+            self.run_until_complete(self.create_task(asyncio.wait(pending, timeout=60)))
 
-    def _run_once(self) -> None:
-        while not self._ready:
-            while self._scheduled and self._scheduled[0].cancelled():
-                heapq.heappop(self._scheduled)._scheduled = False
-            if not self._scheduled:
-                raise StandstillError
-            self._moment = max(self._moment, self._scheduled[0].when())
-            while self._scheduled and self._scheduled[0].when() <= self._moment:
-                handle = heapq.heappop(self._scheduled)
-                handle._scheduled = False
-                self._ready.append(handle)
-        for _ in range(len(self._ready)):
-            handle = self._ready.popleft()
-            if handle.cancelled():
-                continue
-            process = handle._context.get(PROCESS)
-            if process is not None and not self._is_over and (process.is_dead or process.frozen_until > self._moment):
-                if not process.halted:
-                    self._stopped.append(process)
-                process.halted.append(handle)
-            else:
-                handle._run()
+    def call_soon(
+        self, callback: Callable[..., object], *arguments: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = _Handle(callback, arguments, context)
+        self._ready.append(handle)
+        return handle
 
-    def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        self.tasks.append(task)
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._moment + delay, callback, *arguments, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = _Timer(when, callback, arguments, context)
+        self._timers += 1
+        heapq.heappush(self._due, (when, self._timers, handle))
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coroutine: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
+        task = asyncio.Task(coroutine, loop=self, **options)
+        self._tasks.append(task)
         return task
 
-    def _note_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
         if not self._is_over:
             self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    def _process_events(self, event_list: object) -> None:
-        """There are no sockets."""
+    def get_debug(self) -> bool:
+        return False
 
-    def _write_to_self(self) -> None:
-        """There are no other threads."""
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def _turn(self) -> None:
+        """Run what is ready now; where nothing is, go to the moment at which something will be."""
+        ready = self._ready
+        while not ready:
+            self._skip()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            context = handle._context
+            process = context.get(PROCESS)
+            if process is None or not (process.is_dead or process.frozen_until > self._moment) or self._is_over:
+                try:
+                    context.run(handle._callback, *handle._args)
+                except Exception as error:  # noqa: BLE001 - whatever a callback raises is a failure of the run
+                    self.call_exception_handler({"message": f"in {handle._callback!r}", "exception": error})
+            else:
+                if not process.halted:
+                    self._stopped.append(process)
+                process.halted.append(handle)
+
+    def _skip(self) -> None:
+        due = self._due
+        while due and due[0][2]._cancelled:
+            heapq.heappop(due)
+        if not due:
+            raise StandstillError
+        self._moment = max(self._moment, due[0][0])
+        while due and due[0][0] <= self._moment:
+            self._ready.append(heapq.heappop(due)[2])
+
+
+class _Handle(asyncio.Handle):
+    """Something to be called, without what only a real loop needs of it."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None) -> None:
+        self._callback = callback
+        self._args = arguments
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None
+
+
+class _Timer(asyncio.TimerHandle):
+    """The same, at a moment."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, when: float, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = arguments
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None

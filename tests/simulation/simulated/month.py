@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,8 +14,8 @@ from simulated.copies import REFERENCE_KEY, Patience, Stage, start_channel, star
 from simulated.exchange import Exchange, HandOver
 from simulated.loop import SimulationLoop
 from simulated.people import People
-from simulated.run import HOURS, prepared
 from simulated.scenario import Scenario
+from simulated.surroundings import HOURS, prepared, uncollected
 from simulated.world import Weather, World
 from sluice_catalog.models import (
     Contact,
@@ -47,30 +46,26 @@ def play_month(
     Raises AssertionError where an invariant does not hold.
     """
     loop = SimulationLoop(start)
-    gc.disable()
-    try:
-        world = World(0, loop, Weather(calm_at=0.0, slow_replies=0.0))
-        people = _defined(contacts, delays, window)
-        broker = SimulatedBroker(partitions=2)
-        exchange = Exchange(world, broker, REFERENCE_KEY)
-        exchange.stops = 0.0
-        stage = Stage(world, people, broker, exchange, Patience(poll=LOOK.total_seconds()))
-        trigger = TriggerAccepted(
-            trigger_id=UUID(int=7),
-            workspace_id=WORKSPACE,
-            accepted_at=start,
-            lane=Lane.BULK,
-            category=Category.MARKETING,
-            plan=WorkflowStart(workflow_id=UUID(int=9), version=1, name="Month"),
-            recipients=AllRecipients(),
-        )
-        scenario = Scenario.of(people, trigger)
-        with prepared(world, HOURS) as errors:
-            loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), trigger))))
-            assert not [*invariants.at_the_end(stage, scenario), *errors, *loop.failures]
-            loop.end()
-    finally:
-        gc.enable()
+    world = World(0, loop, Weather(calm_at=0.0, slow_replies=0.0))
+    people = _defined(contacts, delays, window)
+    broker = SimulatedBroker(partitions=2)
+    exchange = Exchange(world, broker, REFERENCE_KEY, len(contacts))
+    exchange.stops = 0.0
+    stage = Stage(world, people, broker, exchange, Patience(poll=LOOK.total_seconds()))
+    trigger = TriggerAccepted(
+        trigger_id=UUID(int=7),
+        workspace_id=WORKSPACE,
+        accepted_at=start,
+        lane=Lane.BULK,
+        category=Category.MARKETING,
+        plan=WorkflowStart(workflow_id=UUID(int=9), version=1, name="Month"),
+        recipients=AllRecipients(),
+    )
+    scenario = Scenario.of(people, trigger)
+    with uncollected(0), prepared(world, HOURS) as errors:
+        loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), trigger))))
+        assert not [*invariants.at_the_end(stage, scenario), *errors, *loop.failures]
+        loop.end()
     orders = {
         row["execution_id"]: row["step_order"] for row in stage.servers["status"].store.table("executions").values()
     }

@@ -33,6 +33,9 @@ from sluice_contracts.vocabulary import Category, Channel, Lane, WorkflowType
 
 CHANNELS = (Channel.SMS, Channel.EMAIL)
 
+SIZES = (1, 2, 2, 3, 3, 5, 5, 8, 8, 13, 13, 21, 55, 60, 105, 205)
+"""How many people a workspace may have. Most of what can happen happens to a few; then more than a wave, or a page."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -95,7 +98,7 @@ class Scenario:
 
     def _populate(self, workspace_id: UUID) -> None:
         fate = self._fate
-        for number in range(fate.choice([1, 2, 4, 8, 14, 60, 60, 130, 230])):
+        for number in range(fate.choice(SIZES)):
             person = contact(number, workspace_id)
             flaw = fate.random()
             if flaw < 0.04:

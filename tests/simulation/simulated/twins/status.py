@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,6 +25,9 @@ MESSAGES: Final = tuple(f"message_{field.name}" for field in fields(MessageCount
 ENGAGEMENTS: Final = tuple(field.name for field in fields(EngagementCounts))
 COUNTERS: Final = (*STATES.values(), *MESSAGES, *ENGAGEMENTS, "segments", "cost_micros")
 
+Counted = tuple[int, ...]
+
+_NOTHING: Final = (0,) * len(COUNTERS)
 _EXECUTION: Final = (*(field.name for field in fields(ExecutionFacts)), "last_ended_at")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE: Final = 200
@@ -133,22 +137,28 @@ def lift_deadline(tx: Transaction, execution_id: UUID, page: int) -> list[Row]:
     return []
 
 
-def counters_of(facts: JobFacts | None) -> Counter[str]:
-    """Return what one job contributes to the counters of its execution."""
-    counts: Counter[str] = Counter()
+def counters_of(facts: JobFacts | None) -> Counted:
+    """Return what one job contributes to the counters of its execution, in the order of `COUNTERS`."""
     if facts is None:
-        return counts
-    state = state_of(facts.progress).rank
+        return _NOTHING
+    return _contribution(facts.progress, facts.message, facts.engagements, facts.segments, facts.cost_micros)
+
+
+@cache
+def _contribution(
+    progress: int, message: int, engagements: int, segments: int | None, cost_micros: int | None
+) -> Counted:
+    state = state_of(progress).rank
+    counts = dict.fromkeys(COUNTERS, 0)
     if state in STATES:
-        counts[STATES[state]] += 1
-    if facts.message:
-        counts[MESSAGES[facts.message - 1]] += 1
+        counts[STATES[state]] = 1
+    if message:
+        counts[MESSAGES[message - 1]] = 1
     for place, name in enumerate(ENGAGEMENTS):
-        counts[name] += facts.engagements >> place & 1
+        counts[name] = engagements >> place & 1
     if state == SENT:
-        counts["segments"] += facts.segments or 0
-        counts["cost_micros"] += facts.cost_micros or 0
-    return counts
+        counts |= {"segments": segments or 0, "cost_micros": cost_micros or 0}
+    return tuple(counts.values())
 
 
 def reason_of(facts: JobFacts | None) -> tuple[int, str, str] | None:
@@ -192,8 +202,9 @@ def _count(tx: Transaction, values: Sequence[Any], moved: Sequence[tuple[int, Jo
     new["last_ended_at"] = _latest(new["last_ended_at"], ended)
     for _, was, now in moved:
         before, after = counters_of(was), counters_of(now)
-        for name in COUNTERS:
-            new[name] += after[name] - before[name]
+        if before is not after:
+            for name, less, more in zip(COUNTERS, before, after, strict=True):
+                new[name] += more - less
     tx.put("executions", execution_id, new)
     return new != old
 

@@ -36,10 +36,14 @@ class Wake:
         self._events: defaultdict[Loop, list[asyncio.Event]] = defaultdict(list)
 
     def signal(self, *loops: Loop) -> None:
-        """Let these loops look for work now. To look costs a statement each: name no others."""
-        for loop in loops:
-            for event in self._events[loop]:
-                event.set()
+        """Let these loops look for work now, in the order in which they subscribed, however they are named.
+
+        To look costs a statement each: name no others.
+        """
+        for loop, events in self._events.items():
+            if loop in loops:
+                for event in events:
+                    event.set()
 
     def subscribe(self, loop: Loop) -> Sleeper:
         """Return a sleeper for one loop."""
