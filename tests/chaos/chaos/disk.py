@@ -14,6 +14,8 @@ from sluice_local.postgres import Postgres
 _CLONE_NEWNS: Final = 0x00020000
 _SIZE: Final = "4g"
 _PAGE: Final = 4096
+_MARGINS: Final = (1, 1, 1, 16, 256, 4096)
+"""How many pages are left at each attempt to fill the volume."""
 
 
 def isolate_mounts() -> str | None:
@@ -59,18 +61,24 @@ class SmallDisk:
         return None
 
     def fill(self) -> None:
-        """Leave no room: the volume becomes as small as what is on it."""
-        usage = os.statvfs(self._directory)
-        used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-        self._resize(str(used + _PAGE))
+        """Leave no room: the volume becomes as small as what is on it. Raises OSError where that cannot be done."""
+        for pages in _MARGINS:
+            usage = os.statvfs(self._directory)
+            used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
+            # More may have been written meanwhile, and a volume is never made smaller than what is on it.
+            if self._resize(str(used + pages * _PAGE)):
+                return
+        raise OSError(f"{self._directory} cannot be made small")
 
     def free(self) -> None:
-        """Make room again."""
-        self._resize(_SIZE)
+        """Make room again. Raises OSError where that cannot be done."""
+        if not self._resize(_SIZE):
+            raise OSError(f"{self._directory} cannot be made large again")
 
     def unmount(self) -> None:
         """Give the volume back, with what is on it."""
         subprocess.run(["umount", "-l", str(self._directory)], check=False, capture_output=True)
 
-    def _resize(self, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self._directory)], check=True, capture_output=True)
+    def _resize(self, size: str) -> bool:
+        command = ["mount", "-o", f"remount,size={size}", str(self._directory)]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
