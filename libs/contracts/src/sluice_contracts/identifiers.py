@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from hashlib import sha1
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID, SafeUUID
 
 PAGE_SIZE: Final = 200
@@ -64,8 +63,7 @@ def page_of(seq: int) -> int:
     return seq // PAGE_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class JobId:
+class JobId(NamedTuple):
     """A job's place; `str()` gives the public form `<execution hex>-<seq>`."""
 
     execution_id: UUID

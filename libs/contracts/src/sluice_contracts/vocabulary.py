@@ -86,12 +86,7 @@ class MessageState(StrEnum):
     @property
     def is_negative(self) -> bool:
         """Whether the provider accepted the message and it then failed to reach the person."""
-        return self in {
-            MessageState.EXPIRED,
-            MessageState.REJECTED,
-            MessageState.UNDELIVERED,
-            MessageState.BOUNCED,
-        }
+        return self in _NEGATIVE_STATES
 
     @property
     def is_positive(self) -> bool:
@@ -99,6 +94,9 @@ class MessageState(StrEnum):
         return self in {MessageState.DELIVERED, MessageState.READ}
 
 
+_NEGATIVE_STATES: Final = frozenset(
+    {MessageState.EXPIRED, MessageState.REJECTED, MessageState.UNDELIVERED, MessageState.BOUNCED}
+)
 MESSAGE_STATE_RANKS: Final[dict[MessageState, int]] = {state: rank for rank, state in enumerate(MessageState, start=1)}
 
 

@@ -15,7 +15,7 @@ from status_api.domain.presentation.trigger import present_trigger
 from status_api.domain.presentation.workflow import present_workflow
 from status_api.domain.rows import EngagementCounts, ExecutionRow, MessageCounts, ReasonRow, TriggerRow
 
-ADDITIONS = frozenset({"queue_seconds", "code", "awaiting_receipt", "unknown", "cancelled", "open"})
+ADDITIONS = frozenset({"queue_seconds", "code", "awaiting_receipt", "unknown", "cancelled", "open", "unlisted"})
 TRIGGER = UUID("780cab43-2de4-4ce0-a96b-aeeeed06346c")
 EXECUTION = UUID("85b3b004-5331-4921-b44a-6915f5572a7a")
 WORKFLOW, RUN, GROUP = (UUID(int=place) for place in (1, 2, 3))

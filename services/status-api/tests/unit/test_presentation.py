@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice_contracts.base import format_instant
 from sluice_contracts.identifiers import execution_id_for
 from sluice_contracts.vocabulary import Category, Channel, FilterCode, FlowType, JobState, MessageState, WorkflowType
 from status_api.domain.fold import TimelineEntry
@@ -53,7 +54,7 @@ def execution(**values: Any) -> ExecutionRow:
 
 
 def job(**values: Any) -> JobRow:
-    defaults: dict[str, Any] = dict.fromkeys(JobRow.__dataclass_fields__)
+    defaults: dict[str, Any] = dict.fromkeys(JobRow._fields)
     numbers = {"execution_id": EXECUTION, "seq": 7, "progress": 0, "message": 0, "engagements": 0, "timeline": {}}
     return JobRow(**defaults | numbers | values)
 
@@ -69,6 +70,26 @@ def test_a_direct_trigger_shows_its_execution_before_it_is_planned() -> None:
     assert body["execution"]["id"] == str(execution_id_for(TRIGGER, 1, "sms"))
     assert (body["execution"]["status"], body["execution"]["started_at"]) == ("pending", None)
     assert (body["jobs"]["total"], body["jobs"]["open"]) == (3, 3)
+
+
+def test_jobs_that_are_not_in_the_list_are_counted() -> None:
+    """Of ten, three were sent, two are held, two were cancelled, one of them by its worker: four have no row."""
+    part = execution(started_at=NOW, expected=10, commanded_total=10, sent=3, held=2, cancelled=1, never_commanded=1)
+    jobs = present_direct(overview(trigger(), [part]), [], unmasked=True)["jobs"]
+    assert (jobs["total"], jobs["cancelled"], jobs["open"], jobs["unlisted"]) == (10, 2, 5, 4)
+    done = execution(started_at=NOW, commanded_total=4, sent=3, filtered=1)
+    assert present_direct(overview(trigger(), [done]), [], unmasked=True)["jobs"]["unlisted"] == 0
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 999, 1_763_740_000_123, -1, 253_402_300_799_999, -62_135_596_800_000])
+def test_milliseconds_read_as_the_time_they_are(milliseconds: int) -> None:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    assert instant_of_milliseconds(milliseconds) == format_instant(at)
+
+
+@pytest.mark.parametrize("milliseconds", [253_402_300_800_000, -62_135_596_800_001, 2**62])
+def test_a_time_that_no_calendar_reaches_reads_as_none(milliseconds: int) -> None:
+    assert instant_of_milliseconds(milliseconds) is None
 
 
 def test_a_pending_trigger_shows_null_where_nothing_is_known() -> None:

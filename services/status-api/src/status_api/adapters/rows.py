@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, Final
 
@@ -9,10 +10,11 @@ import asyncpg
 
 from sluice_contracts.vocabulary import JOB_STATE_RANKS, Category, Channel, FlowType, WorkflowType
 from status_api.domain.fold import TimelineEntry
-from status_api.domain.rows import EngagementCounts, ExecutionRow, JobRow, MessageCounts, ReasonRow, TriggerRow
+from status_api.domain.rows import ERASED, EngagementCounts, ExecutionRow, JobRow, MessageCounts, ReasonRow, TriggerRow
 
 _STATES: Final = {rank: state for state, rank in JOB_STATE_RANKS.items()}
 _MESSAGES: Final = tuple(field.name for field in fields(MessageCounts))
+_NOBODY: Final = (None, ERASED)
 _ENGAGEMENTS: Final = tuple(field.name for field in fields(EngagementCounts))
 
 
@@ -36,19 +38,19 @@ def execution_row(record: asyncpg.Record) -> ExecutionRow:
 
 
 def reason_row(record: asyncpg.Record) -> ReasonRow:
-    """Return one reason with its people; where neither address nor external id is known there are fewer of them."""
+    """Return one reason with its people; there are fewer where one was erased, or is known by no address or id."""
     return ReasonRow(
         record["execution_id"],
         _STATES[record["state"]],
         record["code"],
         record["sentence"],
         record["n"],
-        tuple(person for person in record["contacts"] or () if person is not None),
+        tuple(person for person in record["contacts"] or () if person not in _NOBODY),
     )
 
 
-def job_row(record: asyncpg.Record) -> JobRow:
-    """Return one job."""
-    values: dict[str, Any] = dict(record)
-    values["timeline"] = {key: TimelineEntry(*entry) for key, entry in values["timeline"].items()}
-    return JobRow(**values)
+def job_row(record: Iterable[Any]) -> JobRow:
+    """Return one job from its columns, in the order of `JobRow`; an erased person has neither name nor address."""
+    *columns, timeline = record
+    job = JobRow._make((*columns, {key: TimelineEntry(*entry) for key, entry in timeline.items()}))
+    return job._replace(external_id=None, address=None) if job.external_id == ERASED else job

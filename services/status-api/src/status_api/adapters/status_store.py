@@ -44,6 +44,14 @@ class ExecutionVersion(NamedTuple):
     channel: Channel
 
 
+class JobPage(NamedTuple):
+    """Some jobs of an execution, and the version of its trigger, as of one moment."""
+
+    version: int
+    channel: Channel
+    jobs: list[JobRow]
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerFilter:
     """Which triggers to list: accepted from `since` up to `until`, of one flow type, on one channel."""
@@ -122,23 +130,37 @@ class StatusStore:
             records = await connection.fetch(_sql.reasons, execution_ids, MOST_REASONS, MOST_CONTACTS)
         return [reason_row(record) for record in records]
 
-    async def jobs(
-        self, execution_id: UUID, status: JobState | MessageState | None, after: int, limit: int
-    ) -> list[JobRow]:
-        """Return up to `limit` jobs behind position `after`, in order, perhaps only those that stand at `status`."""
-        arguments: list[Any] = [execution_id, after, limit]
+    async def job_page(
+        self,
+        workspace_id: UUID,
+        execution_id: UUID,
+        status: JobState | MessageState | None,
+        after: int,
+        limit: int,
+    ) -> JobPage | None:
+        """Return up to `limit` jobs behind position `after`, in order, perhaps only those that stand at `status`.
+
+        None where the workspace has no such execution.
+        """
+        arguments: list[Any] = [execution_id, workspace_id, after, limit]
+        statement = _sql.job_page
         match status:
             case None:
-                statement = _sql.jobs
+                arguments += [None, None]
             case MessageState():
-                statement = _sql.jobs_with_message
+                arguments += [None, status.rank]
+            case _ if status in _UNSENT:
+                statement = _sql.unsent_job_page
                 arguments.append(status.rank)
             case _:
-                statement = _sql.unsent_jobs if status in _UNSENT else _sql.jobs_in_state
-                arguments.append(status.rank)
+                arguments += [status.rank, None]
         async with self._reading() as connection:
             records = await connection.fetch(statement, *arguments)
-        return [job_row(record) for record in records]
+        if not records or records[0]["channel"] is None:
+            return None
+        version, channel, *first = records[0]
+        jobs = [] if first[0] is None else [job_row(record[2:]) for record in records]
+        return JobPage(version, Channel(channel), jobs)
 
     async def jobs_of(self, execution_ids: Sequence[UUID], person: str) -> list[JobRow]:
         """Return the jobs of one person, by external id, or by address where there is no contact."""

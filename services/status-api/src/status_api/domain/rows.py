@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sluice_contracts.status import ExecutionProgress, JobCounts
@@ -12,7 +12,12 @@ from sluice_contracts.vocabulary import Category, Channel, Engagement, FlowType,
 from status_api.domain.fold import TimelineEntry, message_key
 from status_api.domain.progress import attempt_of, epoch_of, state_of
 
+ERASED: Final = "\U0010ffff"
+"""Stands where the name and the address of an erased person stood. Of two texts the greater stays (see `fold`), and
+this is the greatest of all: no report that comes again brings a name back."""
+
 _MESSAGE_STATES: Final[tuple[MessageState | None, ...]] = (None, *MessageState)
+_MESSAGE_KEYS: Final = ("", *map(message_key, MessageState))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,11 @@ class ExecutionRow:
         )
 
     @property
+    def unlisted(self) -> int:
+        """Jobs of the total that have no row: nothing was reported about them yet, or they were never commanded."""
+        return self.counts.total - self.sent - self.failed - self.filtered - self.cancelled - self.held
+
+    @property
     def progress(self) -> ExecutionProgress:
         """What its status is derived from."""
         started = self.started_at is not None or self.counts.accounted + self.held - (self.never_commanded or 0) > 0
@@ -162,9 +172,11 @@ class ReasonRow:
     contacts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
-    """One job. See `fold.JobFacts`."""
+class JobRow(NamedTuple):
+    """One job, its columns in the order in which every statement selects them. See `fold.JobFacts`.
+
+    A page has up to two hundred, and a tuple is made in a sixth of the time that a frozen dataclass takes.
+    """
 
     execution_id: UUID
     seq: int
@@ -221,5 +233,4 @@ class JobRow:
     @property
     def receipt(self) -> TimelineEntry | None:
         """What the receipt said that put the message where it stands."""
-        state = self.message_state
-        return None if state is None else self.timeline.get(message_key(state))
+        return self.timeline.get(_MESSAGE_KEYS[self.message]) if self.message else None

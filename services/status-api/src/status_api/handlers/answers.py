@@ -15,7 +15,7 @@ from sluice_runtime.problems import Problem, not_found
 
 UNMASKED_SCOPE: Final = "pii:read"
 
-_FORM: Final = 1
+_FORM: Final = 2
 """Counts the changes of what bodies look like: a new form of old content must not be taken for the old one."""
 
 

@@ -20,6 +20,7 @@ from status_api.domain.presentation.models import ExecutionDetails
 from status_api.domain.presentation.parts import SEGMENT_OF_PATH
 from status_api.handlers.answers import (
     bad_cursor,
+    holds_a_copy,
     is_known,
     path_id,
     sees_addresses,
@@ -95,20 +96,25 @@ class ExecutionReads:
             after = -1 if query.cursor is None else read_cursor(query.cursor, _POSITION)
         except BadCursorError as error:
             raise bad_cursor() from error
-        found = await self._version(channel, call)
-        tag = version_tag(call, found.version)
-        if is_known(call, tag):
-            return unchanged(tag)
-        execution_id = path_id(call, "execution_id", "execution")
-        jobs = await self._store.jobs(execution_id, query.status, after, query.limit + 1)
-        page = jobs[: query.limit]
-        following = page[-1].seq if len(jobs) > query.limit else None
+        if holds_a_copy(call):
+            known = version_tag(call, (await self._version(channel, call)).version)
+            if is_known(call, known):
+                return unchanged(known)
+        execution_id, workspace_id = path_id(call, "execution_id", "execution"), call.principal.workspace_id
+        found = await self._arrivals.wait_for(
+            (workspace_id, execution_id),
+            lambda: self._store.job_page(workspace_id, execution_id, query.status, after, query.limit + 1),
+        )
+        if found is None or found.channel is not channel:
+            raise not_found("execution")
+        page = found.jobs[: query.limit]
+        following = page[-1].seq if len(found.jobs) > query.limit else None
         unmasked = sees_addresses(call)
         body = {
             "data": {"jobs": [present_job(job, channel, unmasked=unmasked) for job in page]},
             "pagination": pagination(query.limit, following),
         }
-        return tagged(body, tag)
+        return tagged(body, version_tag(call, found.version))
 
     async def _version(self, channel: Channel, call: Call) -> ExecutionVersion:
         execution_id = path_id(call, "execution_id", "execution")

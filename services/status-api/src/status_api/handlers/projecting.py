@@ -59,8 +59,11 @@ class Projector:
         self._announce()
 
     async def on_deliveries(self, records: Sequence[Record]) -> None:
-        """Fold reports about jobs. A batch with very many goes in several transactions, each repeatable by itself."""
-        reports = [_decoded(record, JobsReported.decode) for record in records]
+        """Fold reports about jobs. A batch with very many goes in several transactions, each repeatable by itself.
+
+        No more is decoded than one of these takes: a report takes three times as much memory as it takes on the topic.
+        """
+        reports = (_decoded(record, JobsReported.decode) for record in records)
         for messages in portions(reports, lambda report: len(report.jobs), MOST_REPORTS):
             await self._projection.fold_reports(fold_reports(messages))
             metrics.PROJECTED_REPORTS.inc(sum(len(message.jobs) for message in messages))

@@ -71,45 +71,44 @@ CROSS JOIN LATERAL (
     JOIN jobs j ON j.execution_id = r.execution_id AND j.seq = first.seq
 ) AS people
 
--- name: jobs
--- Jobs of execution $1 behind position $2, in order.
-SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id, address,
-       timeline
-FROM jobs
-WHERE execution_id = $1 AND seq > $2
-ORDER BY seq
-LIMIT $3
-
--- name: jobs_in_state
--- Jobs of execution $1 behind position $2 in the state of rank $4.
-SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id, address,
-       timeline
-FROM jobs
-WHERE execution_id = $1 AND seq > $2 AND state_in(progress) = $4
-ORDER BY seq
-LIMIT $3
-
--- name: jobs_with_message
--- Jobs of execution $1 behind position $2 whose message stands at rank $4.
-SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id, address,
-       timeline
-FROM jobs
-WHERE execution_id = $1 AND seq > $2 AND message = $4
-ORDER BY seq
-LIMIT $3
-
--- name: unsent_jobs
--- Jobs of execution $1 behind position $2 that ended unsent in the state of rank $4.
-SELECT j.execution_id, j.seq, j.progress, j.message, j.engagements, j.segments, j.sent_at, j.until, j.cost_micros,
-       j.external_id, j.address, j.timeline
-FROM (
-    SELECT seq FROM unsent
-    WHERE execution_id = $1 AND state = $4 AND seq > $2 AND present
+-- name: job_page
+-- Jobs of execution $1 of workspace $2 behind position $3, in order, perhaps only those in the state of rank $5 or whose
+-- message stands at rank $6; beside each what the execution's reader must know of it, in one row where there is no job.
+SELECT v.version, e.channel, j.*
+FROM executions e
+JOIN versions v USING (trigger_id)
+JOIN triggers t USING (trigger_id)
+LEFT JOIN LATERAL (
+    SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id,
+           address, timeline
+    FROM jobs
+    WHERE execution_id = $1 AND seq > $3
+      AND ($5::integer IS NULL OR state_in(progress) = $5) AND ($6::integer IS NULL OR message = $6)
     ORDER BY seq
-    LIMIT $3
-) AS u
-JOIN jobs j ON j.execution_id = $1 AND j.seq = u.seq
-ORDER BY u.seq
+    LIMIT $4
+) AS j ON true
+WHERE e.execution_id = $1 AND t.workspace_id = $2 AND t.accepted_at IS NOT NULL
+ORDER BY j.seq
+
+-- name: unsent_job_page
+-- The same of the jobs that ended unsent in the state of rank $5, which are found at once among any number of others.
+SELECT v.version, e.channel, j.*
+FROM executions e
+JOIN versions v USING (trigger_id)
+JOIN triggers t USING (trigger_id)
+LEFT JOIN LATERAL (
+    SELECT j.execution_id, j.seq, j.progress, j.message, j.engagements, j.segments, j.sent_at, j.until, j.cost_micros,
+           j.external_id, j.address, j.timeline
+    FROM (
+        SELECT seq FROM unsent
+        WHERE execution_id = $1 AND state = $5 AND seq > $3 AND present
+        ORDER BY seq
+        LIMIT $4
+    ) AS u
+    JOIN jobs j ON j.execution_id = $1 AND j.seq = u.seq
+) AS j ON true
+WHERE e.execution_id = $1 AND t.workspace_id = $2 AND t.accepted_at IS NOT NULL
+ORDER BY j.seq
 
 -- name: jobs_of_person
 -- The jobs of one person in the executions $1.

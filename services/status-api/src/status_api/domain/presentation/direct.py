@@ -41,7 +41,11 @@ def _details(
     counts = execution.counts
     return {
         "execution": _execution(overview, execution),
-        "jobs": {**job_counts(counts), "filter_reasons": filter_reasons(reasons, unmasked=unmasked)},
+        "jobs": {
+            **job_counts(counts),
+            "unlisted": execution.unlisted,
+            "filter_reasons": filter_reasons(reasons, unmasked=unmasked),
+        },
         "analytics": analytics(execution, "direct"),
         "execution_details_endpoint": details_path(execution),
     }

@@ -96,8 +96,12 @@ class JobsBody(Body):
 
 
 class ReasonedJobs(JobsBody):
-    """Jobs with the reasons of those that were filtered."""
+    """Jobs with the reasons of those that were filtered. `unlisted` of the total are not in the list of jobs.
 
+    Nothing has been reported about those yet, or they were cancelled before any worker was asked to send them.
+    """
+
+    unlisted: int
     filter_reasons: list[FilterReason]
 
 

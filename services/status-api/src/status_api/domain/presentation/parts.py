@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from sluice_contracts.base import format_instant
@@ -33,15 +34,22 @@ def instant_of_milliseconds(value: int | None) -> str | None:
     """Return Unix milliseconds as callers read a time; None also where no calendar reaches."""
     if value is None:
         return None
+    seconds, milliseconds = divmod(value, 1000)
     try:
-        return format_instant(_EPOCH + timedelta(milliseconds=value))
+        return f"{_second(seconds)}.{milliseconds:03}Z"
     except OverflowError:
         return None
 
 
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    """The second that is so many after the epoch: the jobs of a page were handed over within a few of them."""
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+
+
 def dollars(micros: int) -> float:
     """Return an amount of millionths of a dollar in dollars."""
-    return float(round(micros / 1_000_000, 6))
+    return micros / 1_000_000
 
 
 def job_counts(counts: JobCounts) -> dict[str, Any]:
