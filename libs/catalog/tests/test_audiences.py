@@ -43,7 +43,7 @@ async def walked(place: Any, recipients: Any, limit: int) -> list[str]:
 @pytest.fixture
 async def people(place: Any) -> AsyncIterator[Any]:
     """Sixty contacts: every second is even, every third a third, every tenth inactive."""
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     await contacts.upsert(
         place.workspace,
         [

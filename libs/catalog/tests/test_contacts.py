@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -30,7 +29,7 @@ async def index_of_tags(place: Any) -> tuple[list[Any], list[Any]]:
 
 
 async def test_many_writers_of_the_same_contacts_never_wait_crosswise(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     chance = random.Random(7)
 
     async def write(writer: int) -> None:
@@ -51,7 +50,7 @@ async def test_many_writers_of_the_same_contacts_never_wait_crosswise(place: Any
 
 
 async def test_a_contact_is_created_by_one_of_two_who_create_it_at_once(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     given = [NewContact(external_id="same", tags=["a"])]
     results = await asyncio.gather(*(contacts.upsert(place.workspace, given) for _ in range(4)))
     upserted = [result for (result,) in results if isinstance(result, Upserted)]
@@ -62,7 +61,7 @@ async def test_a_contact_is_created_by_one_of_two_who_create_it_at_once(place: A
 
 
 async def test_of_two_changes_to_one_revision_one_is_outdated(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     await contacts.upsert(place.workspace, [NewContact(external_id="same")])
     results = await asyncio.gather(
         *(contacts.change(place.workspace, "same", 1, ContactChange(name=name)) for name in ("a", "b")),
@@ -73,7 +72,7 @@ async def test_of_two_changes_to_one_revision_one_is_outdated(place: Any) -> Non
 
 
 async def test_attributes_that_grow_too_large_together_are_refused(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     results = []
     for number in range(3):
         attributes = {f"a{number}": "x" * 15_000}
@@ -84,7 +83,7 @@ async def test_attributes_that_grow_too_large_together_are_refused(place: Any) -
 
 
 async def test_opting_out_twice_is_opting_out_once(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     await contacts.upsert(place.workspace, [NewContact(external_id="same", email="a@b.example")])
     for category in ("marketing", "marketing", "*"):
         await place.catalog.record_opt_out(place.workspace, "same", "a@b.example", "email", category)
@@ -92,15 +91,3 @@ async def test_opting_out_twice_is_opting_out_once(place: Any) -> None:
     assert stored.contact.opt_outs == {"email": ["marketing", "*"]}
     assert stored.revision == 3
     assert await place.catalog.suppressions_among(place.workspace, "email", ["a@b.example"]) == {}
-
-
-async def test_erasures_are_read_in_order(place: Any) -> None:
-    contacts = Contacts(place.database, place.clock)
-    await contacts.upsert(place.workspace, [NewContact(external_id=name) for name in ("a", "b", "c")])
-    start = place.clock.now()
-    erased = [await contacts.delete(place.workspace, name, erase=True) for name in ("a", "b")]
-    await contacts.delete(place.workspace, "c")
-    first = await place.catalog.erasures_after(start, UUID(int=0), 1)
-    rest = await place.catalog.erasures_after(first[0].erased_at, first[0].contact_id)
-    found = [one.contact_id for one in (*first, *rest) if one.workspace_id == place.workspace]
-    assert found == sorted(erased)

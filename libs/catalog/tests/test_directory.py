@@ -24,7 +24,7 @@ async def people(place: Any, count: int) -> list[UUID]:
     ids = []
     for number in range(count):
         given = NewContact(external_id=f"p{number}", first_name=f"Ada_{number}", email=f"p{number}@example.com")
-        (result,) = await Contacts(place.database, place.clock).upsert(place.workspace, [given])
+        (result,) = await Contacts(place.database, place.clock, place.secret_box).upsert(place.workspace, [given])
         ids.append(result.stored.contact.id)
     return ids
 

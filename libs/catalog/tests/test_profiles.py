@@ -47,7 +47,8 @@ async def test_a_profile_makes_the_contact_that_is_not_there_and_adds_to_the_one
     assert later.id == made.id
     assert (later.first_name, later.email, later.tags) == ("Ada", "ada@example.com", ("vip", "new"))
     assert later.attributes == {"plan": "pro", "seats": 3}
-    tagged = await Contacts(place.database, place.clock).page(place.workspace, None, 10, having=("tag", "new"))
+    contacts = Contacts(place.database, place.clock, place.secret_box)
+    tagged = await contacts.page(place.workspace, None, 10, having=("tag", "new"))
     assert [found.contact.external_id for found in tagged] == ["ada"]
 
 
@@ -55,7 +56,7 @@ async def test_a_profile_makes_the_contact_that_is_not_there_and_adds_to_the_one
 async def test_the_same_profile_again_changes_nothing(place: Any) -> None:
     profile = given(place, email="ada@example.com", tags=["vip"], attributes={"plan": "pro"})
     await place.catalog.keep_profiles([profile])
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     before = await contacts.get(place.workspace, "ada")
     place.clock.advance(timedelta(hours=1))
     await place.catalog.keep_profiles([profile, profile])
@@ -82,7 +83,7 @@ async def test_two_profiles_end_the_same_in_either_order_and_the_older_fills_onl
 @pytest.mark.integration
 async def test_what_was_changed_by_hand_later_stays(place: Any) -> None:
     early = given(place, email="old@example.com", tags=["old"], attributes={"plan": "free"})
-    contacts = Contacts(place.database, place.clock)
+    contacts = Contacts(place.database, place.clock, place.secret_box)
     place.clock.advance(timedelta(minutes=1))
     await contacts.upsert(place.workspace, [NewContact(external_id="ada", email="new@example.com")])
     await place.catalog.keep_profiles([early])

@@ -113,15 +113,6 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
-    """A contact that was erased on request: what names its id elsewhere keeps its counts and drops what is personal."""
-
-    workspace_id: UUID
-    contact_id: UUID
-    erased_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class TemplateVariant:
     """Content for one country and locale (None: any).
 

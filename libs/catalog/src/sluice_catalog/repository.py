@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from sluice_catalog.events import Changes, EventKey
 from sluice_catalog.expiring import ExpiringCache
 from sluice_catalog.models import (
     Contact,
-    Erasure,
     ProviderAccount,
     Suppression,
     TemplateReference,
@@ -238,12 +236,6 @@ class Catalog:
             )
         if not known:
             await self.suppress([Suppression(workspace_id, channel, address, SuppressionReason.UNSUBSCRIBED)])
-
-    async def erasures_after(self, at: datetime, contact_id: UUID, limit: int = 1000) -> list[Erasure]:
-        """Return erased contacts in the order of their erasure, behind (`at`, `contact_id`)."""
-        async with self._database.connection() as connection:
-            found = await connection.fetch(_reads.erasures_after, at, contact_id, limit)
-        return [Erasure(row["workspace_id"], row["contact_id"], row["erased_at"]) for row in found]
 
     async def _kept_forms(self, given: Sequence[GivenProfile]) -> list[KeptProfile]:
         kept = []

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
+from sluice_catalog.erasures import Eraser, Erasures
 from sluice_catalog.models import ProviderAccount
 from sluice_catalog.repository import Catalog
 from sluice_channel.accounts import Accounts
@@ -16,6 +17,7 @@ from sluice_channel.channels import ChannelKind
 from sluice_channel.commands import CommandHandler
 from sluice_channel.control import Controls
 from sluice_channel.conversations import Conversations
+from sluice_channel.erasing import PeopleMemory
 from sluice_channel.ledger import Ledger, LedgerReader
 from sluice_channel.matching import Matcher
 from sluice_channel.pacing import Pacing
@@ -121,7 +123,8 @@ class Worker:
         self._kind = kind
         self._databases = databases
         self.messaging = messaging
-        self.catalog = Catalog(databases.catalog, SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS)), clock)
+        box = SecretBox(derive_key(settings.secret_bytes, PROVIDER_SECRETS))
+        self.catalog = Catalog(databases.catalog, box, clock)
         self.playback = Playback(
             channel,
             databases.receipts,
@@ -166,6 +169,8 @@ class Worker:
             messaging.publisher,
             clock,
         )
+        memory = PeopleMemory(databases.receipts)
+        self.eraser = Eraser(Erasures(databases.catalog, box), memory.forget, clock)
         self.purge = Purge(databases.receipts, clock, timedelta(days=settings.retention_days))
         self._control_reader = messaging.table_reader(topics.CONTROL, self.controls.observe)
         self._consumers = {
@@ -200,6 +205,7 @@ class Worker:
             "receipts": self._consumers["receipts"].run,
             "parked-receipts": parked,
             "sandbox": self.playback.run,
+            "erasures": self.eraser.run,
             "purge": self.purge.run,
         }
 

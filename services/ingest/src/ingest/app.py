@@ -32,6 +32,7 @@ from ingest.handlers.sends import Renew, Sends
 from ingest.handlers.tracking import Tracking
 from ingest.settings import IngestSettings
 from sluice_catalog.credentials import Authenticator
+from sluice_catalog.erasures import Erasures, Shredder
 from sluice_catalog.models import ProviderAccount
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.stream_counts import StreamCounts
@@ -139,6 +140,7 @@ async def build(settings: IngestSettings, resources: AsyncExitStack, clock: Cloc
         "answers": kept.run,
         "stream-activity": ActivityWriter(activity, StreamCounts(catalog), clock).run,
         "engagements": engagements.run,
+        "erasures": Shredder(Erasures(catalog, catalog_box), clock).run,
     }
     return Service(http=app, loops=loops, ready=ready)
 

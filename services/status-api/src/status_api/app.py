@@ -10,6 +10,7 @@ from typing import Any, Final
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.definitions.pocketflows import PocketflowsTriggers
 from sluice_catalog.definitions.streams import Streams
+from sluice_catalog.erasures import Eraser, Erasures
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.stream_counts import StreamCounts
@@ -24,13 +25,15 @@ from sluice_runtime.guard.guard import Guard
 from sluice_runtime.http import application
 from sluice_runtime.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
-from sluice_runtime.service import Service
+from sluice_runtime.service import Loop, Service
 from sluice_storage import answers
-from sluice_storage.database import Database
+from sluice_storage.database import Database, Plans
 from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.event_store import EventStore
+from status_api.adapters.people import PeopleMemory
 from status_api.adapters.projection import SCHEMA, Projection
+from status_api.adapters.retention import Retention
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.standstill import StandstillStore
 from status_api.adapters.status_store import StatusStore
@@ -45,6 +48,7 @@ from status_api.handlers.actions import TriggerActions
 from status_api.handlers.arrivals import Arrivals
 from status_api.handlers.events import EventForgetter, EventProjector, EventReads
 from status_api.handlers.executions import ExecutionReads
+from status_api.handlers.expiring import Expirer
 from status_api.handlers.projecting import Projector
 from status_api.handlers.sandbox import SandboxReads
 from status_api.handlers.standstill import Asker
@@ -60,7 +64,9 @@ _RETRY_AFTER: Final = {"Retry-After": "1"}
 async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Clock) -> Service:
     """Open what status-api needs. Neither Postgres nor the broker has to be there yet: `/ready` says what is not."""
     # Readers have connections of their own, so that folding a backlog cannot keep dashboards waiting.
-    reading = await _database(settings, resources, SCHEMA, 8)
+    reading = await _database(settings, resources, SCHEMA, 8, "by_key")
+    summing = await _database(settings, resources, SCHEMA, 4)
+    clearing = await _database(settings, resources, SCHEMA, 2, "by_key")
     writing = await _database(settings, resources, SCHEMA, settings.folders + 4)
     catalog = await _database(settings, resources, "catalog", 2)
     answered = await _database(settings, resources, answers.SCHEMA, 2)
@@ -81,15 +87,15 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     guard = Guard(settings, kept, clock)
     guard.protect(app)
     declared = [
-        *operations(StatusStore(reading), SandboxStore(reading), arrivals, messaging.publisher, clock),
-        *EventReads(EventStore(reading), arrivals).operations(),
-        *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(reading), clock).operations(),
+        *operations(StatusStore(reading), SandboxStore(summing), arrivals, messaging.publisher, clock),
+        *EventReads(EventStore(summing), arrivals).operations(),
+        *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(summing), clock).operations(),
         *TriggerDoor(
-            PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(reading), snapshot
+            PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(summing), snapshot
         ).operations(),
         *NovuReads(
             StatusStore(reading),
-            NovuStore(reading),
+            NovuStore(summing),
             Catalog(catalog, box, clock),
             snapshot,
             arrivals,
@@ -104,9 +110,15 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
             return "the catalog has not been loaded yet"
         return None if await reading.healthy() else "the database does not answer"
 
+    expiry: dict[str, Loop] = {}
+    if settings.status_retention_days is not None:
+        kept_for = timedelta(days=settings.status_retention_days)
+        expiry["expiry"] = Expirer(StatusStore(clearing), Retention(clearing), clock, kept_for).run
+
     return Service(
         http=app,
         loops={
+            **expiry,
             **{name: consumer.run for name, consumer in consumers.items()},
             "deadlines": Sweeper(ReceiptDeadlines(writing, deadline=settings.receipt_deadline), clock).run,
             "standstill": Asker(
@@ -114,6 +126,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
             ).run,
             "answers": kept.run,
             "forget-events": EventForgetter(events, clock, timedelta(days=settings.event_retention_days)).run,
+            "erasures": Eraser(Erasures(catalog, box), PeopleMemory(clearing).forget, clock).run,
             "gauge": Gauge(projection, clock).run,
             "catalog": snapshot.follow,
             "catalog-listener": snapshot.listener(settings.postgres).run,
@@ -177,7 +190,9 @@ def _consumers(
     }
 
 
-async def _database(settings: StatusSettings, resources: AsyncExitStack, schema: str, most: int) -> Database:
+async def _database(
+    settings: StatusSettings, resources: AsyncExitStack, schema: str, most: int, plans: Plans = "automatic"
+) -> Database:
     return await resources.enter_async_context(
-        await Database.open(settings.postgres, schema, application_name=NAME, min_size=0, max_size=most)
+        await Database.open(settings.postgres, schema, application_name=NAME, min_size=0, max_size=most, plans=plans)
     )

@@ -14,8 +14,10 @@ class StatusSettings(GuardSettings):
 
     `receipt_deadline_hours` after its hand-over a message without a receipt is `unknown`. `folders` consumers share the
     deliveries of one copy: while one waits for the database, another decodes. `batch_records` are folded at once. What
-    became of an event is shown for `event_retention_days`. `silence_seconds` after the last news of an execution that
-    is not at its end, whoever may know more is asked.
+    became of an event is shown for `event_retention_days`. A trigger is shown until `status_retention_days` after its
+    end, for ever where none are given: longer than the orchestrator and the ledgers remember it, or a retry or a late
+    receipt would make half of it anew. `silence_seconds` after the last news of an execution that is not at its end,
+    whoever may know more is asked.
     """
 
     receipt_deadline_hours: float = Field(default=72.0, gt=0)
@@ -23,6 +25,7 @@ class StatusSettings(GuardSettings):
     batch_records: int = Field(default=200, ge=1, le=1000)
     silence_seconds: float = Field(default=300.0, gt=0)
     event_retention_days: float = Field(default=30.0, gt=0)
+    status_retention_days: float | None = Field(default=None, ge=31)
 
     @property
     def receipt_deadline(self) -> timedelta:

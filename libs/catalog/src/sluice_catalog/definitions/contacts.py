@@ -14,9 +14,11 @@ from sluice_catalog.definitions.bulk import Bulk, StoredContact, Upserted
 from sluice_catalog.definitions.contact import ContactFields, NewContact, merged, normalised
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
 from sluice_catalog.definitions.shelf import as_id
+from sluice_catalog.erasures import Erasures
 from sluice_catalog.models import Contact
 from sluice_catalog.rows import Row
 from sluice_runtime.clock import Clock
+from sluice_runtime.secrets import SecretBox
 from sluice_storage import statements
 from sluice_storage.database import Connection, Database, encode_json
 
@@ -42,9 +44,10 @@ _statements = statements.load("sluice_catalog", "contacts.sql")
 class Contacts:
     """The contacts of all workspaces."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, secret_box: SecretBox) -> None:
         self._database = database
         self._clock = clock
+        self._erasures = Erasures(database, secret_box)
 
     async def upsert(self, workspace_id: UUID, given: Sequence[NewContact]) -> list[Upserted | InvalidDefinition]:
         """Create contacts, or change those whose external id is there already; one result each, in order.
@@ -143,7 +146,7 @@ class Contacts:
             await connection.execute(_statements.leave_lists, contact.id)
             await connection.execute(_statements.delete, workspace_id, contact.id)
             if erase:
-                await connection.execute(_statements.note_erasure, workspace_id, contact.id, self._clock.now())
+                await self._erasures.note(connection, contact, self._clock.now())
         return contact.id
 
     async def _find(

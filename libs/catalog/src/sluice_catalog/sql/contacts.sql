@@ -91,8 +91,5 @@ DELETE FROM catalog.contacts WHERE workspace_id = $1 AND id = $2
 -- name: leave_lists
 DELETE FROM catalog.list_members WHERE contact_id = $1
 
--- name: note_erasure
-INSERT INTO catalog.erasures (workspace_id, contact_id, erased_at) VALUES ($1, $2, $3)
-
 -- name: default_country
 SELECT default_country FROM catalog.workspaces WHERE id = $1

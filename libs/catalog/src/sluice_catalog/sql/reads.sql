@@ -177,12 +177,5 @@ WITH changed AS (
 )
 SELECT EXISTS (SELECT FROM catalog.contacts WHERE workspace_id = $1 AND external_id = $2)
 
--- name: erasures_after
-SELECT workspace_id, contact_id, erased_at
-FROM catalog.erasures
-WHERE (erased_at, contact_id) > ($1, $2)
-ORDER BY erased_at, contact_id
-LIMIT $3
-
 -- name: external_ids_with_email
 SELECT external_id FROM catalog.contacts WHERE workspace_id = $1 AND email = $2 ORDER BY id LIMIT 100

@@ -36,7 +36,7 @@ def operations(database: Database, snapshot: CatalogSnapshot, secret_box: Secret
     """Return every operation on definitions. `database` is of the schema `catalog`; writes renew `snapshot`."""
     catalog = Catalog(database, secret_box, clock)
     return [
-        *contact_operations(Contacts(database, clock)),
+        *contact_operations(Contacts(database, clock, secret_box)),
         *segment_operations(Segments(database, clock), snapshot),
         *list_operations(Lists(database, clock), snapshot),
         *template_operations(Templates(database, clock), catalog, snapshot),

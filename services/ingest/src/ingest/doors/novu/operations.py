@@ -46,7 +46,8 @@ class NovuDoor:
     def operations(self, intake: Intake) -> list[Operation]:
         """Return the operations for `add_operations`."""
         database, clock, snapshot = self.database, self.clock, self.snapshot
-        contacts, tenants, directory = Contacts(database, clock), Tenants(database, clock), Directory(database)
+        contacts = Contacts(database, clock, self.secret_box)
+        tenants, directory = Tenants(database, clock), Directory(database)
         lists, catalog = Lists(database, clock), Catalog(database, self.secret_box, clock)
         book = WorkflowBook(
             NovuWorkflows(database, clock), Workflows(database, clock), Templates(database, clock), snapshot
