@@ -6,7 +6,8 @@ What there is one of for every message is a tuple with names: the cheapest thing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from sluice_catalog.models import ProviderAccount
@@ -21,8 +22,7 @@ class SmsMessage(NamedTuple):
     segments: int
 
 
-@dataclass(frozen=True, slots=True)
-class EmailMessage:
+class EmailMessage(NamedTuple):
     """A rendered email. `headers` are ours (List-Unsubscribe and such); values may hold anything a variable held."""
 
     subject: str
@@ -31,7 +31,7 @@ class EmailMessage:
     from_email: str | None
     from_name: str | None
     reply_to: str | None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

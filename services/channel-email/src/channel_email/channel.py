@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from channel_email.plain_text import text_template_of
 from channel_email.tracked_html import track
 from sluice_catalog.templating import CompiledTemplate, parse
-from sluice_channel.channels import Envelope
+from sluice_channel.channels import ColumnarContent, Envelope
 from sluice_channel.provider import EmailMessage, RenderedMessage
 from sluice_channel.tracking import Links
 from sluice_contracts.vocabulary import Category, Channel
@@ -20,7 +21,7 @@ _UNSUBSCRIBE_PLACEHOLDER: Final = "https://unsubscribe.invalid/link"
 """Stands in a rendered body for the recipient's own link: rendering does not know the recipient yet."""
 
 
-class EmailContent:
+class EmailContent(ColumnarContent):
     """A compiled email. Values are escaped in `html` alone."""
 
     def __init__(self, subject: CompiledTemplate, html: CompiledTemplate | None, text: CompiledTemplate | None) -> None:
@@ -31,16 +32,32 @@ class EmailContent:
         self._offers_unsubscribe = any(_UNSUBSCRIBE_VARIABLE in body.references for body in bodies)
 
     def render(self, values: Mapping[str, Any]) -> EmailMessage:
-        if self._offers_unsubscribe:
-            values = {**values, _UNSUBSCRIBE_VARIABLE: _UNSUBSCRIBE_PLACEHOLDER}
-        return EmailMessage(
-            subject=" ".join(self._subject.render(values).split()),
-            html=None if self._html is None else self._html.render(values),
-            text=None if self._text is None else self._text.render(values),
-            from_email=None,
-            from_name=None,
-            reply_to=None,
+        values = self._with_unsubscribe(values)
+        return _message(
+            self._subject.render(values),
+            None if self._html is None else self._html.render(values),
+            None if self._text is None else self._text.render(values),
         )
+
+    def render_columns(
+        self, fields: Mapping[str, Sequence[Any]], variables: Mapping[str, Any]
+    ) -> list[EmailMessage | None] | None:
+        variables = self._with_unsubscribe(variables)
+        subjects = self._subject.render_columns(fields, variables)
+        htmls = None if self._html is None else self._html.render_columns(fields, variables)
+        texts = None if self._text is None else self._text.render_columns(fields, variables)
+        has_html, has_text = self._html is not None, self._text is not None
+        if subjects is None or (has_html and htmls is None) or (has_text and texts is None):
+            return None
+        return [
+            None
+            if subject is None or (has_html and html is None) or (has_text and text is None)
+            else _message(subject, html, text)
+            for subject, html, text in zip(subjects, htmls or repeat(None), texts or repeat(None), strict=False)
+        ]
+
+    def _with_unsubscribe(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**values, _UNSUBSCRIBE_VARIABLE: _UNSUBSCRIBE_PLACEHOLDER} if self._offers_unsubscribe else values
 
 
 class EmailChannel:
@@ -92,6 +109,10 @@ class EmailChannel:
     def segments(self, message: RenderedMessage) -> int | None:
         """An email has no parts."""
         return None
+
+
+def _message(subject: str, html: str | None, text: str | None) -> EmailMessage:
+    return EmailMessage(" ".join(subject.split()), html, text, None, None, None)
 
 
 def _unsubscribe_headers(link: str) -> dict[str, str]:

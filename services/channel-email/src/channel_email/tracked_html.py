@@ -12,7 +12,9 @@ from sluice_contracts.vocabulary import Channel
 _ANCHOR: Final = re.compile(r"<a\s[^>]*>", re.IGNORECASE)
 _HREF: Final = re.compile(r"(\shref\s*=\s*)(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
 _NOT_TRACKED: Final = re.compile(r"\sdata-notrack(?=[\s=/>])", re.IGNORECASE)
-_BODY_END: Final = re.compile(r"</body\s*>", re.IGNORECASE)
+_UP_TO_THE_END_OF_THE_BODY: Final = re.compile(r".*(?=</body\s*>)", re.IGNORECASE | re.DOTALL)
+"""Greedy, and so it is the last end that is found; from behind, where it nearly always is."""
+
 _PIXEL: Final = '<img src="{}" width="1" height="1" alt="" style="display:block;border:0">'
 
 
@@ -35,9 +37,9 @@ def track(html: str, links: Links, reference: str) -> str:
         tag = match[0]
         return tag if _NOT_TRACKED.search(tag) else _HREF.sub(tracked_href, tag, count=1)
 
-    html = _ANCHOR.sub(tracked_anchor, html)
+    if "<a" in html or "<A" in html:
+        html = _ANCHOR.sub(tracked_anchor, html)
     pixel = _PIXEL.format(escape(links.open_pixel(Channel.EMAIL, reference)))
-    ends = list(_BODY_END.finditer(html))
-    if not ends:
-        return html + pixel
-    return html[: ends[-1].start()] + pixel + html[ends[-1].start() :]
+    body = _UP_TO_THE_END_OF_THE_BODY.match(html)
+    end = len(html) if body is None else body.end()
+    return html[:end] + pixel + html[end:]

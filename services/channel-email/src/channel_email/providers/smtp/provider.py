@@ -6,15 +6,15 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
 
 from channel_email.providers.smtp.bounces import read_report
+from channel_email.providers.smtp.conversation import Envelope
 from channel_email.providers.smtp.mime import UnsafeAddressError, checked_address, compose
 from channel_email.providers.smtp.replies import Reply, outcome_of_refusal
-from channel_email.providers.smtp.session import Envelope, Session
+from channel_email.providers.smtp.session import Session
 from sluice_catalog.models import ProviderAccount
 from sluice_channel.provider import (
     CallbackRequest,
@@ -84,7 +84,7 @@ class SmtpProvider:
             return RejectMessage("wrong_content", "an SMTP account can only send email")
         if self._config.get("unsubscribe") is False:
             headers = {name: value for name, value in content.headers.items() if name not in UNSUBSCRIBE_HEADERS}
-            content = replace(content, headers=headers)
+            content = content._replace(headers=headers)
         from_email = content.from_email or self._config.get("from_email")
         if not from_email:
             return RejectAccount("no_sender", "neither the message nor the provider account has a from_email")

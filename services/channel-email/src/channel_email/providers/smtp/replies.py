@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluice_channel.provider import Outcome, RejectAccount, RejectMessage, RejectRecipient, Retry
 from sluice_contracts.vocabulary import SuppressionReason
@@ -29,8 +28,7 @@ MAILBOX_FULL_SECONDS: Final = 3600.0
 HOST_BUSY_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One complete reply: its three-digit code and its text, lines joined by a space."""
 
     code: int
