@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from asyncpg.pool import PoolConnectionProxy
 
 from sluice_channel.arrivals import Arrival
 from sluice_channel.command_run import CommandRun
 from sluice_channel.domain.outcomes import MAX_UNCLEAR_ATTEMPTS
 from sluice_channel.ledger import Ledger
 from sluice_channel.provider import Accepted, Ambiguous, OutboundMessage, Outcome, RejectRecipient
+from sluice_channel.recording import UnrecordedWave
 from sluice_contracts.vocabulary import Category, FailureCode, HoldCode, JobState
 from sluice_messaging.errors import TransientError
 from sluice_runtime.failpoints import FAILPOINTS
@@ -219,6 +223,127 @@ async def test_outcomes_are_recorded_although_the_database_goes_away_meanwhile(b
     reports = await bench.carry_out(command)
     assert [r.state for r in reports] == [JobState.SENT] * 3
     assert [r.state for r in await bench.carry_out(command)] == [JobState.SENT] * 3
+    assert set(bench.provider.times.values()) == {1}
+
+
+class _Statements:
+    """Notes what is asked of the ledger, and lets things happen before or after a wave is recorded and one claimed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.before: Callable[[], Any] | None = None
+        self.after: Callable[[], Any] | None = None
+        for name in ("claim", "record", "record_and_claim"):
+            monkeypatch.setattr(Ledger, name, self._noted(name, getattr(Ledger, name)))
+
+    def _noted(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        async def noted(*arguments: Any) -> Any:
+            if arguments[-1] is None or not isinstance(arguments[-1], PoolConnectionProxy):
+                self.asked.append(name)
+            joint = name == "record_and_claim"
+            if joint and self.before is not None:
+                await self.before()
+            answer = await ask(*arguments)
+            if joint and self.after is not None:
+                await self.after()
+            return answer
+
+        return noted
+
+
+async def _states(bench: Any, *commands: Any) -> list[dict[str, int]]:
+    """How many jobs of each command are in which state once another worker has answered it."""
+    return [Counter(report.state for report in await bench.carry_out(command)) for command in commands]
+
+
+async def test_commands_of_one_account_have_one_commit_between_their_waves(bench, monkeypatch) -> None:
+    statements = _Statements(monkeypatch)
+    worker = await bench.worker()
+    commands = [bench.command(120), bench.command(120, first=200)]
+    answers = await asyncio.gather(*(bench.carry_out(command, worker) for command in commands))
+    assert {report.state for reports in answers for report in reports} == {JobState.SENT}
+    assert statements.asked == ["claim", *["record_and_claim"] * 5, "record"]
+    assert await bench.fetch("SELECT FROM waves WHERE recorded_at IS NULL") == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_worker_that_dies_between_two_commands_leaves_one_wave_in_doubt(
+    bench, monkeypatch, died, moment
+) -> None:
+    worker = await bench.worker()
+    first, second = bench.command(50), bench.command(50, first=200)
+
+    async def die() -> None:
+        raise died
+
+    # Whoever waits for the dead one's word waits for ever.
+    monkeypatch.setattr(UnrecordedWave, "put_down", lambda wave: None)
+    with monkeypatch.context() as patch:
+        setattr(_Statements(patch), moment, die)
+        tasks = [asyncio.create_task(bench.carry_out(command, worker)) for command in (first, second)]
+        done, waiting = await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert [type(task.exception()) for task in done] == [type(died)]
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    assert len(await bench.fetch("SELECT FROM waves WHERE recorded_at IS NULL")) == 1
+    await bench.let_leases_run_out()
+    uncertain = [{JobState.FAILED: 50}, {JobState.SENT: 50}]
+    found = await _states(bench, first, second)
+    assert found == (uncertain if moment == "before" else uncertain[::-1])
+    assert max(bench.provider.times.values()) == 1
+
+
+async def test_whoever_is_cut_off_while_recording_anothers_wave_leaves_it_to_its_own_command(
+    bench, monkeypatch, until
+) -> None:
+    statements = _Statements(monkeypatch)
+    worker = await bench.worker()
+    first, second = bench.command(50), bench.command(50, first=200)
+    stuck = asyncio.Event()
+    statements.before = stuck.wait
+    one, other = (asyncio.create_task(bench.carry_out(command, worker)) for command in (first, second))
+    await until(lambda: "record_and_claim" in statements.asked)
+    other.cancel()
+    assert {report.state for report in await one} == {JobState.SENT}
+    statements.before = None
+    assert await _states(bench, first, second) == [{JobState.SENT: 50}] * 2
+    assert set(bench.provider.times.values()) == {1}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_connection_that_breaks_between_two_commands_costs_neither_anything(bench, monkeypatch, moment) -> None:
+    statements = _Statements(monkeypatch)
+    worker = await bench.worker()
+
+    async def broken() -> None:
+        setattr(statements, moment, None)
+        raise ConnectionResetError
+
+    setattr(statements, moment, broken)
+    commands = [bench.command(50), bench.command(50, first=200)]
+    answers = await asyncio.gather(*(bench.carry_out(command, worker) for command in commands))
+    assert {report.state for reports in answers for report in reports} == {JobState.SENT}
+    assert set(bench.provider.times.values()) == {1}
+    assert await bench.fetch("SELECT FROM waves WHERE recorded_at IS NULL") == []
+
+
+async def test_a_wave_lost_to_another_worker_does_not_stop_the_command_that_would_record_it(bench) -> None:
+    worker = await bench.worker()
+    first, second = bench.command(50), bench.command(50, first=200)
+
+    async def lose(messages: Sequence[OutboundMessage]) -> None:
+        if messages[0].trigger_id == str(first.trigger_id):
+            await bench.execute("UPDATE waves SET owner = gen_random_uuid()")
+
+    bench.provider.after = lose
+    one, other = await asyncio.gather(
+        bench.carry_out(first, worker), bench.carry_out(second, worker), return_exceptions=True
+    )
+    assert isinstance(one, TransientError)
+    assert {report.state for report in other} == {JobState.SENT}
+    await bench.let_leases_run_out()
+    assert {report.state for report in await bench.carry_out(first)} == {JobState.SENT}
     assert set(bench.provider.times.values()) == {1}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from channel_email.channel import EmailChannel
 from channel_email.plain_text import text_template_of
 from channel_email.tracked_html import track
-from sluice_catalog.templating import parse
+from sluice_catalog.templating import MissingVariable, parse, render_values
 from sluice_channel.channels import Envelope
 from sluice_channel.provider import EmailMessage
 from sluice_channel.tracking import LinkKind, Links, read_link
@@ -53,6 +53,42 @@ def test_values_are_escaped_in_html_alone() -> None:
     assert (message.subject, message.text) == ("Hi Ann & Bob", "Ann & Bob")
     assert message.html is not None
     assert "<p>Ann &amp; Bob</p>" in message.html
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"subject": "Hi {{first_name}}", "html": "<p>{{what}} {{contact.last_name}}</p>"},
+        {"subject": "Hi", "text": "{{first_name}} {{unsubscribe_url}}"},
+        {"subject": "{{what}}", "html": "<p>{{first_name}}</p>", "text": "{{last_name}} {{unsubscribe_url}}"},
+        {"subject": "{{first_name | upcase}}", "text": "{{last_name}}"},
+    ],
+)
+def test_many_rendered_together_are_as_each_by_itself(content: dict[str, str]) -> None:
+    compiled = EmailChannel(LINKS).compile(content)
+    fields = {"first_name": ["Ann", None, "A&B"], "last_name": ["Lee", "Ray", None]}
+    variables = {"what": "Half  price"}
+    together = compiled.render_columns(fields, variables)
+    for place in range(3):
+        values = render_values({path: column[place] for path, column in fields.items()}, variables)
+        try:
+            alone = compiled.render(values)
+        except MissingVariable:
+            alone = None
+        if together is not None:
+            assert together[place] == alone
+    assert (together is None) == ("|" in content["subject"])
+
+
+@pytest.mark.parametrize("end", ["</body>", "</BODY >", ""])
+def test_the_pixel_is_the_last_thing_in_the_last_body(end: str) -> None:
+    html = track(f"<body>quoted: </body><body>\u0130{end}\n</html>", LINKS, REFERENCE)
+    before, pixel, after = re.split(r"(<img [^>]*>)", html)
+    assert pixel
+    if end:
+        assert (before, after) == ("<body>quoted: </body><body>\u0130", f"{end}\n</html>")
+    else:
+        assert (before, after) == ("<body>quoted: ", "</body><body>\u0130\n</html>")
 
 
 def test_a_subject_is_one_line() -> None:

@@ -13,7 +13,7 @@ from simulated.broker import SimulatedSource
 from sluice_channel import emission
 from sluice_channel.command_run import CommandRun
 from sluice_channel.commands import CommandHandler
-from sluice_channel.ledger import CommandKey, Lease, Ledger, Recorded, WaveFacts
+from sluice_channel.ledger import CommandKey, Lease, Ledger, Recorded, WaveFacts, WaveOutcome
 from sluice_channel.reports import Reports
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.vocabulary import JobState
@@ -62,11 +62,10 @@ class _ForgetfulLedger(Ledger):
         return Recorded(frozenset())
 
     async def record_and_claim(
-        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int],
-        following: Reports, following_number: int, facts: WaveFacts, now: datetime,
-    ) -> Recorded:  # fmt: skip
-        await self.record(key, number, reports, doubtful, now)
-        return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))
+        self, before: WaveOutcome, key: CommandKey, number: int, reports: Reports, facts: WaveFacts, now: datetime
+    ) -> Recorded:
+        await before.ledger.record(before.key, before.number, before.reports, before.doubtful, now)
+        return Recorded(frozenset(), await self.claim(key, number, reports, facts, now))
 
 
 class _HastyHandler(CommandHandler):
@@ -122,8 +121,7 @@ class _BoldLedger(Ledger):
         return Recorded(frozenset())
 
     async def record_and_claim(
-        self, key: CommandKey, number: int, reports: Reports, doubtful: Sequence[int],
-        following: Reports, following_number: int, facts: WaveFacts, now: datetime,
-    ) -> Recorded:  # fmt: skip
-        await self.record(key, number, reports, doubtful, now)
-        return Recorded(frozenset(), await self.claim(key, following_number, following, facts, now))
+        self, before: WaveOutcome, key: CommandKey, number: int, reports: Reports, facts: WaveFacts, now: datetime
+    ) -> Recorded:
+        await before.ledger.record(before.key, before.number, before.reports, before.doubtful, now)
+        return Recorded(frozenset(), await self.claim(key, number, reports, facts, now))

@@ -54,7 +54,8 @@ class ActiveAccount:
         self.provider = provider
         self.circuit = Circuit()
         priority, bulk = shares(self.limits.concurrency)
-        self.places = {Lane.PRIORITY: asyncio.Semaphore(priority), Lane.BULK: asyncio.Semaphore(bulk)}
+        self.calls_at_once = {Lane.PRIORITY: priority, Lane.BULK: bulk}
+        self.places = {lane: asyncio.Semaphore(calls) for lane, calls in self.calls_at_once.items()}
         self.prices = PriceList(account.channel, account.config.get("prices"))
         self.matches_replies_by_address = bool(getattr(provider, "matches_replies_by_address", False))
         self.send_seconds = metrics.SEND_SECONDS.labels(account.provider)

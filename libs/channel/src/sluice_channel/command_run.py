@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
+from typing import Final
 
 from sluice_catalog.models import WorkspaceSettings
 from sluice_channel.allowances import Candidate, has_limits
@@ -18,22 +19,20 @@ from sluice_channel.domain.gates import GATE_ORDER
 from sluice_channel.hand_over import HandOver
 from sluice_channel.ledger import WAVE_SIZE, CommandKey, Lease, Ledger, WaveFacts
 from sluice_channel.pacing import Reservation
-from sluice_channel.persistence import surely
 from sluice_channel.planning import PageFacts
+from sluice_channel.recording import UnrecordedWave, WaveTakenError
 from sluice_channel.reports import Reports, pack_columns
 from sluice_channel.takeover import TakeOver
 from sluice_channel.tools import Tools
+from sluice_channel.turnstile import Passage
 from sluice_channel.wave import Wave
 from sluice_contracts.messages.command import JobsCommanded
-from sluice_contracts.vocabulary import FilterCode, JobState, Lane
-from sluice_messaging.errors import TransientError
+from sluice_contracts.vocabulary import FilterCode, Lane
 from sluice_runtime import metrics
 from sluice_runtime.failpoints import FAILPOINTS
-from sluice_storage.errors import is_transient
 
-
-class WaveTakenError(TransientError):
-    """Another worker has, or had, a wave of this command: what it does with it will be in the ledger."""
+_GOOD_FOR: Final = timedelta(seconds=1)
+"""How long a plan holds: windows close, messages expire."""
 
 
 class _ClaimConflictError(Exception):
@@ -64,9 +63,7 @@ class CommandRun:
                     if not wave.is_expired:
                         raise WaveTakenError(f"wave {number} is under way")
                     reports[number] = await self._take_over(page, number)
-            account = None if page.account is None else page.account.account.id
-            async with self._tools.turnstile.passage(account, self._command.category):
-                reports.update(await self._new_waves(page, [number for number in numbers if number not in known]))
+            reports.update(await self._new_waves(page, [number for number in numbers if number not in known]))
         return Reports.joined([reports[number] for number in numbers])
 
     async def _page(self) -> PageFacts:
@@ -80,16 +77,34 @@ class CommandRun:
         return PageFacts(command, account, addresses, suppressions, renderer, proven)
 
     async def _new_waves(self, page: PageFacts, numbers: Sequence[int]) -> dict[int, Reports]:
-        """Send the waves one after another: each is planned while the ledger takes down the claim of the one before."""
+        """Send waves and have them written down.
+
+        The first is planned while the command waits for its turn with the account, each of the others while the ledger
+        takes down the claim of the one before.
+        """
+        if not numbers:
+            return {}
+        command, tools = self._command, self._tools
+        account = None if page.account is None else page.account.account.id
+        settings = await tools.catalog.workspace_settings(command.workspace_id)
+        first = self._plan(page, numbers[0])
+        async with tools.turnstile.passage(account, command.category) as passage:
+            done, sent = await self._send_all(page, settings, passage, first, numbers[1:])
+        for wave in sent:
+            await wave.recorded()
+        return done
+
+    async def _send_all(
+        self, page: PageFacts, settings: WorkspaceSettings, passage: Passage, first: Wave, others: Sequence[int]
+    ) -> tuple[dict[int, Reports], list[UnrecordedWave]]:
         done: dict[int, Reports] = {}
-        settings = await self._tools.catalog.workspace_settings(self._command.workspace_id)
-        previous: Wave | None = None
-        planned = self._plan(page, numbers[0]) if numbers else None
-        following = iter(numbers[1:])
+        sent: list[UnrecordedWave] = []
+        planned: Wave | None = first
+        following = iter(others)
         while planned is not None:
             if self._command.lane is Lane.BULK:
                 await self._tools.precedence.give_way()
-            claiming = asyncio.ensure_future(self._claim(page, settings, previous, planned))
+            claiming = asyncio.ensure_future(self._claim(page, settings, passage, planned))
             try:
                 await asyncio.sleep(0)
                 planned, fault = self._plan_ahead(page, next(following, None))
@@ -97,18 +112,14 @@ class CommandRun:
             finally:
                 claiming.cancel()
             done[wave.number] = wave.reports
-            previous = None
             if wave.hands_over:
                 FAILPOINTS.reach("channel.after_claim")
                 await self._send(page, wave, lease, reservation)
-                previous = wave
+                passage.unrecorded = UnrecordedWave(self._ledger, self._key, wave, self._tools.clock)
+                sent.append(passage.unrecorded)
             if fault is not None:
-                if previous is not None:
-                    await self._record(previous)
                 raise fault
-        if previous is not None:
-            await self._record(previous)
-        return done
+        return done, sent
 
     def _plan_ahead(self, page: PageFacts, number: int | None) -> tuple[Wave | None, Exception | None]:
         """Return a wave, or what its planning failed with: that is raised once the wave before is written down."""
@@ -130,58 +141,33 @@ class CommandRun:
         FAILPOINTS.reach("channel.after_send")
 
     async def _claim(
-        self, page: PageFacts, settings: WorkspaceSettings, previous: Wave | None, wave: Wave
+        self, page: PageFacts, settings: WorkspaceSettings, passage: Passage, wave: Wave
     ) -> tuple[Wave, Lease, Reservation | None]:
-        """Record the wave before, if there is one, and claim `wave`; what has to wait is taken out of it first.
+        """Have the wave before written down, if there is one, and claim `wave`, without what has to wait.
 
-        Where the trigger was stopped or resumed since `wave` was planned, another takes its place.
+        Where the trigger was stopped or resumed since `wave` was planned, or that is long ago, another takes its place.
         """
         now = self._tools.clock.now()
-        if self._tools.controls.stop_of(self._command.trigger_id) != wave.stop:
+        if self._tools.controls.stop_of(self._command.trigger_id) != wave.stop or now - wave.planned_at > _GOOD_FOR:
             wave = self._plan(page, wave.number)
         reservation: Reservation | None = None
         limited = has_limits(settings, self._command.category)
-        paced = page.account is not None and page.account.rate_per_second is not None
         if page.account is not None and wave.hands_over:
-            if previous is not None and (paced or limited):
-                await self._record(previous)
-                previous = None
+            if limited or page.account.rate_per_second is not None:
+                await passage.record()
             reservation = await HandOver(self._tools, self._command, page, self._key, self._ledger).pace(wave)
         if limited and (wave.hands_over or any(map(_is_late, wave.gates.values()))):
-            if previous is not None:
-                await self._record(previous)
+            await passage.record()
             return wave, await self._claim_and_count(page, settings, wave), reservation
-        return wave, await self._claim_after(previous, wave, self._facts(page, wave), now), reservation
-
-    async def _claim_after(self, previous: Wave | None, wave: Wave, facts: WaveFacts, now: datetime) -> Lease:
-        if previous is None:
+        facts = self._facts(page, wave)
+        if passage.unrecorded is None:
             lease = await self._ledger.claim(self._key, wave.number, wave.reports, facts, now)
         else:
-            try:
-                recorded = await self._ledger.record_and_claim(
-                    self._key,
-                    previous.number,
-                    previous.reports,
-                    previous.doubtful,
-                    wave.reports,
-                    wave.number,
-                    facts,
-                    now,
-                )
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                await self._record(previous)
-                return await self._claim_after(None, wave, facts, now)
-            if recorded.proven is None:
-                await self._record(previous)
-                return await self._claim_after(None, wave, facts, now)
-            previous.reports.prove(recorded.proven)
-            FAILPOINTS.reach("channel.after_record")
-            lease = recorded.lease
+            lease = await passage.unrecorded.record_and_claim(self._ledger, self._key, wave, facts, now)
+            passage.unrecorded = None
         if lease is None:
             raise WaveTakenError(f"wave {wave.number} was claimed by another worker")
-        return lease
+        return wave, lease, reservation
 
     async def _claim_and_count(self, page: PageFacts, settings: WorkspaceSettings, wave: Wave) -> Lease:
         """Claim a wave of a workspace with caps or a budget: counting and claiming stand or fall together."""
@@ -215,23 +201,11 @@ class CommandRun:
         except _ClaimConflictError:
             raise WaveTakenError(f"wave {wave.number} was claimed by another worker") from None
 
-    async def _record(self, wave: Wave) -> None:
-        """Write down what came of a wave; while the database is away, wait: what is in memory is all that is known."""
-        now, reports = self._tools.clock.now(), wave.reports
-        recorded = await surely(lambda: self._ledger.record(self._key, wave.number, reports, wave.doubtful, now))
-        if recorded.proven is None:
-            sent = [reports.seq[index] for index in reports.indexes(JobState.SENT)]
-            if sent:
-                await surely(lambda: self._ledger.prove(self._key, wave.number, sent))
-            raise WaveTakenError(f"wave {wave.number} was taken over by another worker")
-        reports.prove(recorded.proven)
-        FAILPOINTS.reach("channel.after_record")
-
     async def _take_over(self, page: PageFacts, number: int) -> Reports:
         wave = await TakeOver(self._tools, self._command, page, self._key, self._ledger).resume(number)
         if wave is None:
             raise WaveTakenError(f"wave {number} is under way again")
-        await self._record(wave)
+        await UnrecordedWave(self._ledger, self._key, wave, self._tools.clock).recorded()
         return wave.reports
 
     def _facts(self, page: PageFacts, wave: Wave) -> WaveFacts:

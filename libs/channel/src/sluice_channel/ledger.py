@@ -107,6 +107,17 @@ class Recorded:
     lease: Lease | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WaveOutcome:
+    """What came of a wave that the owner of `ledger` has claimed; `doubtful` are positions without a clear answer."""
+
+    ledger: Ledger
+    key: CommandKey
+    number: int
+    reports: Reports
+    doubtful: Sequence[int]
+
+
 class Ledger:
     """The ledger as one handling of one command sees it; every handling is an owner of its own."""
 
@@ -163,21 +174,19 @@ class Ledger:
         return Recorded(None if proven is None else frozenset(proven))
 
     async def record_and_claim(
-        self,
-        key: CommandKey,
-        number: int,
-        reports: Reports,
-        doubtful: Sequence[int],
-        following: Reports,
-        following_number: int,
-        facts: WaveFacts,
-        now: datetime,
+        self, before: WaveOutcome, key: CommandKey, number: int, reports: Reports, facts: WaveFacts, now: datetime
     ) -> Recorded:
-        """Write down what came of one wave and claim the next, in one round trip."""
-        arguments, lease = self._claim_arguments(key, following_number, following, facts, now)
+        """Write down what came of one wave, of this command or another, and claim the next, in one round trip."""
+        arguments, lease = self._claim_arguments(key, number, reports, facts, now)
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                _sql.record_and_claim, *arguments, number, pack(reports), list(doubtful) or None
+                _sql.record_and_claim,
+                *arguments,
+                *_key(before.key),
+                before.number,
+                before.ledger.owner,
+                pack(before.reports),
+                list(before.doubtful) or None,
             )
         if row is None or row["proven"] is None:
             return Recorded(None)

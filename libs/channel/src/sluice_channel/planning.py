@@ -70,7 +70,7 @@ class _WavePlanning:
         jobs = page.command.jobs
         here = slice(places.start, places.stop)
         reports = Reports.about_to_be_sent(jobs.seq[here], jobs.attempts[here], to_milliseconds(now))
-        self.wave = Wave(places, reports, [None] * len(places), stop)
+        self.wave = Wave(places, reports, [None] * len(places), now, stop)
         self._kind = kind
         self._reference_key = reference_key
         self._page = page

@@ -125,11 +125,13 @@ Outcome = Accepted | Retry | RejectRecipient | RejectMessage | RejectAccount | A
 class Limits:
     """What one call and one account can take. `batch` messages a call, `concurrency` calls at once.
 
+    `spread`: a call takes longer with every message, so that as many calls at once as may be share those of a wave.
     `rate_per_second` is the provider's own default where the account sets none; None is no limit.
     """
 
     batch: int = 1
     concurrency: int = 50
+    spread: bool = False
     rate_per_second: float | None = None
 
 

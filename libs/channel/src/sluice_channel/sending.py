@@ -76,6 +76,7 @@ class WaveSender:
         self._pacing = pacing
         self._active = active
         self._places = active.places[lane]
+        self._calls_at_once = active.calls_at_once[lane]
         self._lease = lease
         self._reservation = reservation
 
@@ -88,6 +89,8 @@ class WaveSender:
 
     async def _in_batches(self, messages: Sequence[OutboundMessage]) -> list[Outcome | Withheld]:
         size = max(1, self._active.limits.batch)
+        if self._active.limits.spread:
+            size = min(size, max(1, -(-len(messages) // self._calls_at_once)))
         interval = 0.0 if self._reservation is None else self._reservation.interval
         if interval:
             size = min(size, max(1, int(_LARGEST_BURST_SECONDS / interval)))

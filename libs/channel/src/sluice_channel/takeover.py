@@ -56,7 +56,7 @@ class TakeOver:
         metrics.UNCERTAIN_JOBS.labels(self._command.channel).inc(len(in_doubt))
         answers = await self._look_up(in_doubt)
         first = number * WAVE_SIZE
-        wave = Wave(range(first, first + len(reports)), reports, [None] * len(reports))
+        wave = Wave(range(first, first + len(reports)), reports, [None] * len(reports), self._tools.clock.now())
         self._decide(wave, answers)
         proven = await self._ledger.revise(self._key, lease, reports)
         if proven is None:

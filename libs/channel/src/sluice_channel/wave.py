@@ -19,13 +19,14 @@ from sluice_contracts.vocabulary import FailureCode, FilterCode, HoldCode, JobSt
 class Wave:
     """Some jobs of a command, by index from 0.
 
-    `places` is where each stands in the command, `stop` how its trigger was stopped when it was planned, and `gates`
-    which gate filtered a job. `doubtful` are positions that were handed over and are not sent.
+    `places` is where each stands in the command, `stop` how its trigger was stopped at `planned_at`, and `gates` which
+    gate filtered a job. `doubtful` are positions that were handed over and are not sent.
     """
 
     places: range
     reports: Reports
     messages: list[OutboundMessage | None]
+    planned_at: datetime
     stop: Stop | None = None
     gates: dict[int, FilterCode] = field(default_factory=dict)
     doubtful: Sequence[int] = ()

@@ -50,9 +50,8 @@ def record(
 
 
 def record_and_claim(tx: Transaction, *values: Any) -> list[Row]:
-    *claimed, wave, reports, doubtful = values
-    execution_id, page, number, _, owner = claimed[:5]
-    recorded = record(tx, execution_id, page, number, wave, owner, reports, doubtful, claimed[16])
+    claimed, before = values[:17], values[17:]
+    recorded = record(tx, *before, claimed[16])
     entered = claim(tx, *claimed) if recorded else []
     return [{"proven": recorded[0]["proven"] if recorded else None, "claimed": len(entered)}]
 

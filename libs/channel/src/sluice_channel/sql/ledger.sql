@@ -28,11 +28,11 @@ WHERE execution_id = $1 AND page = $2 AND round = $3 AND wave = $4 AND owner = $
 RETURNING coalesce(proven, '{}') AS proven
 
 -- name: record_and_claim
--- Record wave $18 ($19 reports, $20 doubtful) and claim the next as `claim` does, in one round trip.
+-- Record wave $21 of command $18, $19, $20 that $22 owns ($23 reports, $24 doubtful), and claim as `claim` does: both or neither.
 WITH recorded AS (
     UPDATE waves
-    SET reports = $19, doubtful = $20, recorded_at = $17
-    WHERE execution_id = $1 AND page = $2 AND round = $3 AND wave = $18 AND owner = $5 AND recorded_at IS NULL
+    SET reports = $23, doubtful = $24, recorded_at = $17
+    WHERE execution_id = $18 AND page = $19 AND round = $20 AND wave = $21 AND owner = $22 AND recorded_at IS NULL
     RETURNING coalesce(proven, '{}') AS proven
 ), claimed AS (
     INSERT INTO waves (

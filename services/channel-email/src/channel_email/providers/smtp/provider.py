@@ -56,7 +56,7 @@ class SmtpProvider:
         self._config: dict[str, Any] = account.config
         self._password = account.secrets.get("password")
         connections = int(self._config.get("connections") or CONNECTIONS)
-        self.limits = Limits(batch=BATCH, concurrency=connections, rate_per_second=account.rate_per_second)
+        self.limits = Limits(BATCH, connections, spread=True, rate_per_second=account.rate_per_second)
         self._idle: list[Session] = []
         self._places = asyncio.Semaphore(connections)
 

@@ -48,7 +48,7 @@ class Session:
         return self._line.is_open
 
     async def deliver(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
-        """Hand over `envelopes`, at least one, in order; return one outcome each, whatever becomes of the connection."""
+        """Hand over `envelopes`, at least one, in order; return one outcome each, whatever comes of the connection."""
         outcomes = await self._line.hold(delivery(envelopes, pipelining=self._pipelining))
         self.delivered += len(envelopes)
         self.idle_since = asyncio.get_running_loop().time()
