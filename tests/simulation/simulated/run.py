@@ -149,8 +149,8 @@ class _Play:
 
     def _settle(self, name: str, arguments: Sequence[Any]) -> None:
         if name in {"record", "record_and_claim"}:
-            reports = arguments[5] if name == "record" else arguments[18]
-            self.exchange.settle([str(JobId(arguments[0], report.seq)) for report in unpack(reports)])
+            recorded = arguments if name == "record" else arguments[17:]
+            self.exchange.settle([str(JobId(recorded[0], report.seq)) for report in unpack(recorded[5])])
 
     def _retry(self) -> bool:
         """Once, an operator has tried again whatever failed, also of what is paused; return whether there was any."""
