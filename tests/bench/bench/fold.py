@@ -26,8 +26,8 @@ from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, L
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime.clock import SystemClock
-from status_api.adapters.projection import job_columns
-from status_api.domain.fold import fold_reports
+from sluice_storage.database import encode_json
+from status_api.domain.batch import Batch
 from status_api.handlers.projecting import MOST_REPORTS
 
 CONNECTIONS = 2
@@ -170,7 +170,7 @@ async def measure(rig: Rig) -> list[Figure]:
 async def upsert_seconds(rig: Rig, messages: Sequence[JobsReported]) -> float:
     """Return how long PostgreSQL takes for the rows of `messages` when nobody counts them."""
     size = MOST_REPORTS // PAGE_SIZE
-    portions = [job_columns(fold_reports(messages[at : at + size]))[:12] for at in range(0, len(messages), size)]
+    portions = [_columns(messages[at : at + size]) for at in range(0, len(messages), size)]
     async with rig.database() as one, rig.database() as two:
         await one.execute("CREATE SCHEMA bench; CREATE TABLE bench.jobs (LIKE status.jobs INCLUDING ALL)")
 
@@ -181,3 +181,15 @@ async def upsert_seconds(rig: Rig, messages: Sequence[JobsReported]) -> float:
         began = time.perf_counter()
         await asyncio.gather(upsert(one, portions[::2]), upsert(two, portions[1::2]))
         return time.perf_counter() - began
+
+
+def _columns(messages: Sequence[JobsReported]) -> list[list[Any]]:
+    """Return the rows of `messages` as the arguments of the bare upsert."""
+    batch = Batch.of_reports(messages)
+    jobs = zip(batch.seq, batch.course, batch.external_id, batch.address, batch.timeline, strict=True)
+    rows = [
+        (course.execution_id, seq, *course[1:8], external_id, address, encode_json(course.timeline or timeline))
+        for seq, place, external_id, address, timeline in jobs
+        for course in [batch.courses[place - 1]]
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -17,7 +17,7 @@ from sluice_storage.database import Database
 from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.projection import Projection
 from status_api.adapters.status_store import StatusStore
-from status_api.domain.fold import fold_reports
+from status_api.domain.batch import Batch
 from status_api.domain.rows import ExecutionRow, MessageCounts
 from status_api.handlers.sweeping import Gauge, Sweeper
 
@@ -46,7 +46,7 @@ def report(projection: Projection) -> Report:
             reported_at=at,
             jobs=ReportedJobs(**{name: [row[name] for row in rows] for name in COLUMNS}),
         )
-        await projection.fold_reports(fold_reports([message]))
+        await projection.fold_reports(Batch.of_reports([message]))
 
     return report
 

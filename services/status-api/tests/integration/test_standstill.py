@@ -30,8 +30,8 @@ from sluice_runtime.clock import ManualClock
 from sluice_storage.database import Database
 from status_api.adapters.projection import Projection
 from status_api.adapters.standstill import StandstillStore
+from status_api.domain.batch import Batch
 from status_api.domain.facts import fold_accepted, fold_executions
-from status_api.domain.fold import fold_reports
 from status_api.handlers.standstill import Asker
 
 pytestmark = pytest.mark.integration
@@ -120,7 +120,7 @@ class Scene:
             reported_at=self.clock.now(),
             jobs=ReportedJobs(**{name: [row[name] for row in rows] for name in COLUMNS}),
         )
-        await self.projection.fold_reports(fold_reports([message]))
+        await self.projection.fold_reports(Batch.of_reports([message]))
 
     async def requests(self, after: timedelta) -> list[ReportsRequested]:
         """Let time pass and look; return what was asked of the worker."""

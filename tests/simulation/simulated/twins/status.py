@@ -34,14 +34,20 @@ _PAGE: Final = 200
 
 
 def fold_jobs(tx: Transaction, *arguments: Any) -> list[Row]:
-    *columns, deadline_ms = arguments
+    seqs, places, *own, deadline_ms = arguments
+    names, addresses, timelines = (column or [None] * len(seqs) for column in own[:3])
+    courses = list(zip(*own[3:12], strict=True))
+    jobs = [
+        (courses[place - 1], seq, name, address, timeline)
+        for seq, place, name, address, timeline in zip(seqs, places, names, addresses, timelines, strict=True)
+    ]
     moved: defaultdict[UUID, list[tuple[int, JobFacts | None, JobFacts]]] = defaultdict(list)
-    for values in sorted(zip(*columns[:12], strict=True), key=lambda row: row[:2]):
-        old, new = _join(tx, values)
+    for course, seq, name, address, timeline in sorted(jobs, key=lambda job: (job[0][0], job[1])):
+        old, new = _join(tx, course, seq, name, address, timeline)
         if new != old:
-            moved[values[0]].append((values[1], old, new))
+            moved[course[0]].append((seq, old, new))
     changed = {}
-    for values in sorted(zip(*columns[12:], strict=True), key=lambda row: row[0]):
+    for values in sorted(zip(*own[12:], strict=True), key=lambda row: row[0]):
         execution_id, trigger_id, workspace_id = values[:3]
         if _count(tx, values, moved[execution_id]) or moved[execution_id]:
             changed[trigger_id] = workspace_id
@@ -172,11 +178,12 @@ def reason_of(facts: JobFacts | None) -> tuple[int, str, str] | None:
     return state, "unknown" if entry.code is None else entry.code, "" if state == 6 else entry.detail or ""
 
 
-def _join(tx: Transaction, values: Sequence[Any]) -> tuple[JobFacts | None, JobFacts]:
-    execution_id, seq, progress, message, engagements, segments, sent_at, until, cost, external_id, address, said = (
-        values
-    )
-    timeline = {key: TimelineEntry(*entry) for key, entry in orjson.loads(said).items()}
+def _join(
+    tx: Transaction, course: Sequence[Any], seq: int, external_id: str | None, address: str | None, own: Any
+) -> tuple[JobFacts | None, JobFacts]:
+    execution_id, progress, message, engagements, segments, sent_at, until, cost, shared = course
+    said = own if shared is None else orjson.loads(shared)
+    timeline = {key: TimelineEntry(*entry) for key, entry in said.items()}
     facts = JobFacts(progress, message, engagements, sent_at, until, external_id, address, segments, cost, timeline)
     key = (execution_id, seq)
     tx.lock("jobs", key)

@@ -12,7 +12,8 @@ from sluice_contracts.identifiers import PAGE_SIZE
 from sluice_contracts.vocabulary import Channel, MessageState
 from sluice_storage.database import Connection, Database
 from sluice_storage.statements import load
-from status_api.adapters.projection import fold_jobs, job_columns
+from status_api.adapters.projection import fold_jobs
+from status_api.domain.batch import Batch
 from status_api.domain.fold import ExecutionTouch, JobFacts, TimelineEntry
 
 PAGES: Final = 20
@@ -54,8 +55,7 @@ class ReceiptDeadlines:
                 touch = touches.setdefault(page["execution_id"], _touch(page))
                 touch.jobs |= {job["seq"]: self._unknown(job) for job in overdue}
         if touches:
-            ordered = sorted(touches.values(), key=lambda touch: touch.execution_id)
-            await fold_jobs(connection, job_columns(ordered), self._deadline_ms)
+            await fold_jobs(connection, Batch.of_touches(touches.values()), self._deadline_ms)
 
     def _unknown(self, job: asyncpg.Record) -> JobFacts:
         gave_up_at = TimelineEntry(job["sent_at"] + self._deadline_ms)

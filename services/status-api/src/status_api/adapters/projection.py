@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
-from sluice_storage.database import Connection, Database
+from sluice_storage.database import Connection, Database, encode_json
 from sluice_storage.statements import load
+from status_api.domain.batch import Batch, Course
 from status_api.domain.facts import ExecutionFacts, TriggerFacts
-from status_api.domain.fold import ExecutionTouch, JobFacts, TimelineEntry
 
 SCHEMA: Final = "status"
-
-_JOB_COLUMNS: Final = 12
 
 _sql = load("status_api", "projection.sql")
 
@@ -29,17 +25,13 @@ class Projection:
         self._database = database
         self._deadline_ms = int(receipt_deadline.total_seconds() * 1000)
 
-    async def fold_reports(self, touches: Sequence[ExecutionTouch]) -> None:
-        """Join reports into their jobs and count what moved, in one transaction.
-
-        `touches` are in the order of their ids, each execution once.
-        """
-        arguments = job_columns(touches)
+    async def fold_reports(self, batch: Batch) -> None:
+        """Join reports into their jobs and count what moved, in one transaction."""
 
         async def work(connection: Connection) -> None:
-            await fold_jobs(connection, arguments, self._deadline_ms)
+            await fold_jobs(connection, batch, self._deadline_ms)
 
-        if touches:
+        if batch.touches:
             await self._database.in_transaction(work)
 
     async def fold_facts(self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts]) -> None:
@@ -65,55 +57,35 @@ class Projection:
         return started_at
 
 
-async def fold_jobs(connection: Connection, arguments: Sequence[Any], deadline_ms: int) -> None:
-    """Join the jobs of `arguments` (see `job_columns`) inside the caller's transaction."""
-    await connection.fetch(_sql.fold_jobs, *arguments, deadline_ms)
+async def fold_jobs(connection: Connection, batch: Batch, deadline_ms: int) -> None:
+    """Join the jobs of `batch` inside the caller's transaction."""
+    await connection.fetch(
+        _sql.fold_jobs,
+        batch.seq,
+        batch.course,
+        _unless_empty(batch.external_id),
+        _unless_empty(batch.address),
+        _unless_empty(batch.timeline),
+        *_columns(batch.courses, len(Course._fields) - 1),
+        [None if course.timeline is None else encode_json(course.timeline) for course in batch.courses],
+        [touch.execution_id for touch in batch.touches],
+        [touch.trigger_id for touch in batch.touches],
+        [touch.workspace_id for touch in batch.touches],
+        [touch.channel.value for touch in batch.touches],
+        [touch.epoch for touch in batch.touches],
+        [touch.last_ended_at for touch in batch.touches],
+        deadline_ms,
+    )
 
 
-def job_columns(touches: Sequence[ExecutionTouch]) -> list[list[Any]]:
-    """Return the arguments of the statement `fold_jobs`, but for its last: jobs as columns, then executions."""
-    columns: list[list[Any]] = [list(column) for column in zip(*_job_rows(touches), strict=True)]
-    return [
-        *(columns or [[] for _ in range(_JOB_COLUMNS)]),
-        [touch.execution_id for touch in touches],
-        [touch.trigger_id for touch in touches],
-        [touch.workspace_id for touch in touches],
-        [touch.channel.value for touch in touches],
-        [touch.epoch for touch in touches],
-        [touch.last_ended_at for touch in touches],
-    ]
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Return the first `width` columns of `rows`."""
+    return [list(column) for column in zip(*rows, strict=True)][:width] or [[] for _ in range(width)]
 
 
-def _job_rows(touches: Sequence[ExecutionTouch]) -> Iterator[tuple[Any, ...]]:
-    for touch in touches:
-        execution_id = touch.execution_id
-        for seq in sorted(touch.jobs):
-            facts = touch.jobs[seq]
-            yield (
-                execution_id,
-                seq,
-                facts.progress,
-                facts.message,
-                facts.engagements,
-                facts.segments,
-                facts.sent_at,
-                facts.until,
-                facts.cost_micros,
-                facts.external_id,
-                facts.address,
-                _timeline_json(facts),
-            )
-
-
-def _timeline_json(facts: JobFacts) -> str:
-    return orjson.dumps(facts.timeline, default=_without_trailing_nulls).decode()
-
-
-def _without_trailing_nulls(entry: TimelineEntry) -> list[Any]:
-    values = list(entry)
-    while values[-1] is None:
-        values.pop()
-    return values
+def _unless_empty(column: list[Any]) -> list[Any] | None:
+    """A column goes as JSON, which costs the driver a tenth of an array; one of nothing but None does not go at all."""
+    return None if column.count(None) == len(column) else column
 
 
 def _as_json(facts: TriggerFacts | ExecutionFacts) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sluice_contracts.vocabulary import Channel, JobState, MessageState
 from status_api.domain.progress import pack
 
 ACCEPTED: Final = MessageState.ACCEPTED.rank
+_FINAL: Final = frozenset(state for state in JobState if state.is_final)
 
 
 class TimelineEntry(NamedTuple):
@@ -95,30 +96,34 @@ def fold_reports(messages: Iterable[JobsReported]) -> list[ExecutionTouch]:
     """Return what `messages` say, one entry an execution and one fact sheet a job, in the order of the ids."""
     touches: dict[UUID, ExecutionTouch] = {}
     for message in messages:
-        touch = touches.get(message.execution_id)
-        if touch is None:
-            touch = touches[message.execution_id] = ExecutionTouch(
-                message.execution_id, message.trigger_id, message.workspace_id, message.channel
-            )
-        _fold_message(touch, message)
+        fold_message(touches, message)
     return [touches[execution_id] for execution_id in sorted(touches)]
 
 
-def _fold_message(touch: ExecutionTouch, message: JobsReported) -> None:
-    jobs = touch.jobs
+def fold_message(touches: dict[UUID, ExecutionTouch], message: JobsReported) -> None:
+    """Take what `message` says of its execution and of each of its jobs into `touches`."""
+    jobs = touched(touches, message).jobs
     for seq, facts in facts_in(message):
         known = jobs.get(seq)
         if known is None:
             jobs[seq] = facts
         else:
             known.join(facts)
+
+
+def touched(touches: dict[UUID, ExecutionTouch], message: JobsReported) -> ExecutionTouch:
+    """Take what `message` says of its execution, and nothing of its jobs, into `touches`; return the entry."""
+    touch = touches.get(message.execution_id)
+    if touch is None:
+        touch = touches[message.execution_id] = ExecutionTouch(
+            message.execution_id, message.trigger_id, message.workspace_id, message.channel
+        )
     reports = message.jobs
     touch.epoch = max(touch.epoch, max(reports.epoch, default=0))
     if message.answers_round is not None:
-        ended = [
-            at for at, state in zip(reports.at, reports.state, strict=True) if state is not None and state.is_final
-        ]
+        ended = [at for at, state in zip(reports.at, reports.state, strict=True) if state in _FINAL]
         touch.last_ended_at = highest(touch.last_ended_at, max(ended, default=None))
+    return touch
 
 
 def facts_in(message: JobsReported) -> Iterator[tuple[int, JobFacts]]:

@@ -14,8 +14,8 @@ from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
 from sluice_runtime import metrics
 from sluice_runtime.portions import portions
+from status_api.domain.batch import Batch
 from status_api.domain.facts import ExecutionFacts, TriggerFacts, fold_accepted, fold_executions
-from status_api.domain.fold import ExecutionTouch, fold_reports
 
 MOST_REPORTS: Final = 4_000
 """Reports in one transaction: as many as twenty full pages."""
@@ -29,7 +29,7 @@ M = TypeVar("M")
 class Folding(Protocol):
     """What joins facts into the tables; returns once they are durable."""
 
-    async def fold_reports(self, touches: Sequence[ExecutionTouch]) -> None:
+    async def fold_reports(self, batch: Batch) -> None:
         """Join what is said about jobs."""
         ...
 
@@ -65,7 +65,7 @@ class Projector:
         """
         reports = (_decoded(record, JobsReported.decode) for record in records)
         for messages in portions(reports, lambda report: len(report.jobs), MOST_REPORTS):
-            await self._projection.fold_reports(fold_reports(messages))
+            await self._projection.fold_reports(Batch.of_reports(messages))
             metrics.PROJECTED_REPORTS.inc(sum(len(message.jobs) for message in messages))
             self._announce()
 

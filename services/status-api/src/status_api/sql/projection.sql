@@ -2,18 +2,27 @@
 -- triggers, versions, unsent, reasons, receipt_deadlines; and within a table by key.
 
 -- name: fold_jobs
--- One row a job ($1-$12, each job once) and one an execution ($13-$18); $19 is the receipt deadline in milliseconds.
+-- One entry a job ($1-$5, each job once), one a course ($6-$14) and one an execution ($15-$20); $21 is the receipt
+-- deadline in milliseconds. A course is what jobs have in common; $2 says which a job has, counted from 1.
 -- Joins what is new into the jobs, and moves the counters by exactly what moved. Returns the triggers that changed.
-WITH moved AS (
+WITH course AS MATERIALIZED (
+    SELECT c.place, c.execution_id, c.progress, c.message, c.engagements, c.segments, c.sent_at, c.until, c.cost_micros,
+           c.timeline::jsonb AS timeline
+    FROM unnest($6::uuid[], $7::integer[], $8::smallint[], $9::smallint[], $10::integer[], $11::bigint[],
+                $12::bigint[], $13::bigint[], $14::text[]) WITH ORDINALITY
+         AS c (execution_id, progress, message, engagements, segments, sent_at, until, cost_micros, timeline, place)
+),
+moved AS (
     INSERT INTO jobs AS j (execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros,
                            external_id, address, timeline)
-    SELECT i.execution_id, i.seq, i.progress, i.message, i.engagements, i.segments, i.sent_at, i.until, i.cost_micros,
-           i.external_id, i.address, i.timeline::jsonb
-    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::smallint[], $5::smallint[], $6::integer[], $7::bigint[],
-                $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[])
-         AS i (execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id,
-               address, timeline)
-    ORDER BY i.execution_id, i.seq
+    SELECT c.execution_id, i.seq, c.progress, c.message, c.engagements, c.segments, c.sent_at, c.until, c.cost_micros,
+           i.external_id, i.address, coalesce(c.timeline, i.timeline)
+    FROM ROWS FROM (
+        unnest($1::integer[]), unnest($2::integer[]), json_array_elements_text($3::json),
+        json_array_elements_text($4::json), jsonb_array_elements($5::jsonb)
+    ) AS i (seq, course, external_id, address, timeline)
+    JOIN course AS c ON c.place = i.course
+    ORDER BY c.execution_id, i.seq
     ON CONFLICT (execution_id, seq) DO UPDATE SET
         progress = greatest(j.progress, excluded.progress),
         message = greatest(j.message, excluded.message),
@@ -102,7 +111,7 @@ counted AS (
            coalesce(d.message_undelivered, 0), coalesce(d.message_bounced, 0), coalesce(d.message_delivered, 0),
            coalesce(d.message_read, 0), coalesce(d.opened, 0), coalesce(d.clicked, 0), coalesce(d.replied, 0),
            coalesce(d.complained, 0), coalesce(d.unsubscribed, 0), coalesce(d.segments, 0), coalesce(d.cost_micros, 0)
-    FROM unnest($13::uuid[], $14::uuid[], $15::uuid[], $16::text[], $17::integer[], $18::bigint[])
+    FROM unnest($15::uuid[], $16::uuid[], $17::uuid[], $18::text[], $19::integer[], $20::bigint[])
          AS t (execution_id, trigger_id, workspace_id, channel, epoch, last_ended_at)
     LEFT JOIN deltas d USING (execution_id)
     ORDER BY t.execution_id
@@ -171,7 +180,7 @@ tallied AS (
 ),
 awaited AS (
     INSERT INTO receipt_deadlines AS r (execution_id, page, due_at)
-    SELECT execution_id, seq / 200, min(sent_at) + $19::bigint
+    SELECT execution_id, seq / 200, min(sent_at) + $21::bigint
     FROM moved
     WHERE is_now = 7 AND was <> 7 AND message <= 2
     GROUP BY execution_id, seq / 200
