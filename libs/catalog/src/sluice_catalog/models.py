@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sluice_contracts.messages.content import SendWindow
@@ -58,9 +58,11 @@ class ApiKey:
     allowed_ips: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A person who can be messaged. Addresses are normalised; `opt_outs` maps a channel to categories, "*" for all."""
+class Contact(NamedTuple):
+    """A person who can be messaged. Addresses are normalised; `opt_outs` maps a channel to categories, "*" for all.
+
+    A tuple with names, in the order in which every statement reads them: audiences are made of nothing else.
+    """
 
     id: UUID
     workspace_id: UUID

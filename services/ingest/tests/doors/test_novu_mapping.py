@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -27,8 +26,7 @@ from sluice_contracts.vocabulary import Category, Channel
 from sluice_runtime.problems import Problem
 
 WORKSPACE = uuid4()
-ADA = replace(
-    unborn(uuid4(), WORKSPACE, "ada"),
+ADA = unborn(uuid4(), WORKSPACE, "ada")._replace(
     first_name="Ada",
     email="ada@example.com",
     attributes={"plan": "pro", "avatar": "ada.png"},
@@ -256,7 +254,7 @@ def test_a_subscriber_is_a_contact_and_back() -> None:
     assert "last_name" not in contact.model_fields_set, "null leaves a field as it is when a subscriber is made"
     assert contact.attributes == {"plan": "pro", "avatar": "a.png"}
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    seen = shown(StoredContact(replace(ADA, phone_number="+14155550123"), 1, now, now))
+    seen = shown(StoredContact(ADA._replace(phone_number="+14155550123"), 1, now, now))
     assert (seen["subscriberId"], seen["phone"], seen["data"]) == ("ada", "+14155550123", {"plan": "pro"})
     assert seen["avatar"] == "ada.png"
     assert len(seen["_id"]) == 24

@@ -109,7 +109,7 @@ def merged(contact: Contact, given: dict[str, Any]) -> Contact:
 
     Raises InvalidDefinition when its attributes become too much.
     """
-    values = {name: getattr(contact, name) for name in Contact.__dataclass_fields__} | given
+    values = contact._asdict() | given
     attributes = contact.attributes | given.get("attributes", {})
     values["attributes"] = {name: value for name, value in attributes.items() if value is not None}
     values["tags"] = tuple(values["tags"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -227,7 +226,7 @@ class _Doors:
             tags = tuple(dict.fromkeys([*(tag for tag in contact.tags if tag not in removed), *added]))
             if len(tags) > MOST_TAGS:
                 raise InvalidDefinition([Fault("add", f"would make more than {MOST_TAGS} tags")])
-            return replace(contact, tags=tags)
+            return contact._replace(tags=tags)
 
         return _answer(await self._rework(call, retag))
 
@@ -241,7 +240,7 @@ class _Doors:
             for channel, categories in call.body.opt_outs.items()
             if categories
         }
-        return _preferences(await self._rework(call, lambda contact: replace(contact, opt_outs=wanted)))
+        return _preferences(await self._rework(call, lambda contact: contact._replace(opt_outs=wanted)))
 
     async def change_preference(self, call: Call) -> web.Response:
         channel, category = str(call.body.channel), str(call.body.category)
@@ -255,7 +254,7 @@ class _Doors:
             else:
                 unwanted.discard(category)
             opt_outs = {name: list(unwanted) for name, unwanted in contact.opt_outs.items() if name != channel}
-            return replace(contact, opt_outs=opt_outs | ({channel: sorted(unwanted)} if unwanted else {}))
+            return contact._replace(opt_outs=opt_outs | ({channel: sorted(unwanted)} if unwanted else {}))
 
         return _preferences(await self._rework(call, choose))
 

@@ -17,7 +17,7 @@ from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_contracts.vocabulary import BuiltInEvent, Channel
 
 SOURCE: Final = "sluice"
-_SEEN: Final = tuple(name for name in Contact.__dataclass_fields__ if name not in {"id", "workspace_id"})
+_SEEN: Final = tuple(name for name in Contact._fields if name not in {"id", "workspace_id"})
 
 
 def events_of_change(change: ContactChange, segments: Sequence[SegmentFilter], now: datetime) -> list[EventOccurred]:

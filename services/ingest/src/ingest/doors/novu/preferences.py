@@ -7,7 +7,6 @@ that we do not have) is an entry among the contact's muted ones, which workflows
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -79,7 +78,7 @@ def with_choices(contact: Contact, choices: Mapping[str, bool], workflow: str = 
     attributes = {**contact.attributes, MUTED: list(muted)[-_MOST_MUTED:]}
     if not muted:
         del attributes[MUTED]
-    return replace(contact, opt_outs=opt_outs, attributes=attributes)
+    return contact._replace(opt_outs=opt_outs, attributes=attributes)
 
 
 def _muted(contact: Contact) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -151,7 +150,7 @@ class Subscribers:
                 kept.remove(same)
                 if adds:
                     settings = said | {"credentials": _joined(same["credentials"], said["credentials"])}
-            return replace(contact, attributes=contact.attributes | {CHANNELS: [*kept, settings]})
+            return contact._replace(attributes=contact.attributes | {CHANNELS: [*kept, settings]})
 
         return enveloped(shown(await self._reworked(call, rework)))
 
@@ -160,7 +159,7 @@ class Subscribers:
 
         def rework(contact: Contact) -> Contact:
             kept = [one for one in contact.attributes.get(CHANNELS, []) if one["providerId"] != provider]
-            return replace(contact, attributes=contact.attributes | {CHANNELS: kept})
+            return contact._replace(attributes=contact.attributes | {CHANNELS: kept})
 
         await self._reworked(call, rework)
         return empty()
