@@ -17,6 +17,9 @@ from sluice_runtime import metrics
 from sluice_runtime.failpoints import FAILPOINTS
 
 COMMIT_EVERY_SECONDS: Final = 0.5
+COMMITS_APART_SECONDS: Final = 0.1
+"""A commit is an append that the broker has to replicate, and what is handled twice does no harm."""
+
 MEASURE_EVERY_SECONDS: Final = 5.0
 
 _log = structlog.get_logger()
@@ -47,6 +50,7 @@ class Committer:
             if clock() >= measure_at:
                 measure_at = clock() + MEASURE_EVERY_SECONDS
                 await self.measure(tenure())
+            await asyncio.sleep(COMMITS_APART_SECONDS)
 
     async def commit(self, tenure: Tenure) -> None:
         """Store what has moved in `tenure` since its last commit. What cannot be stored now stays for the next time.

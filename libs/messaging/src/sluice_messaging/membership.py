@@ -16,7 +16,7 @@ import structlog
 from sluice_messaging.committer import Committer
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.sources import RecordSource
-from sluice_messaging.tasks import cancelled, finished
+from sluice_messaging.tasks import cancelled, finished, pause
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
 
@@ -25,6 +25,11 @@ STOP_DRAIN_SECONDS: Final = 5.0
 LAST_COMMIT_SECONDS: Final = 1.5
 REVOKE_DRAIN_SECONDS: Final = 10.0
 """Less than the group waits for its members, by the time that two commits may take."""
+
+_FETCHES_BEHIND: Final = 2
+"""After a while of not fetching, the first fetch gives the little that came at its beginning, the second the rest."""
+
+_BEHIND_SECONDS: Final = 0.02
 
 _log = structlog.get_logger()
 
@@ -42,7 +47,7 @@ class Dispatcher(Protocol):
 
     @property
     def linger(self) -> float:
-        """How many seconds to wait for more once there are some records, but fewer than demanded."""
+        """How many seconds lie between two batches, unless the second is full sooner."""
         ...
 
     @property
@@ -70,6 +75,7 @@ class Membership:
         self._tenure = Tenure()
         self._outgoing: list[Tenure] = []
         self._leaving = False
+        self._next_at = 0.0
         self.joined = False
         self.useful = False
 
@@ -144,16 +150,22 @@ class Membership:
             await asyncio.sleep(0)
 
     async def _gather(self, demand: Demand) -> tuple[Tenure, list[Record]]:
-        """Fetch up to what is demanded, lingering for more; the records are those of the tenure returned with them."""
-        tenure, records = await self._fetch(demand, demand.limit, POLL_SECONDS)
+        """Fetch up to what is demanded, lingering for more; the records are those of the tenure returned with them.
+
+        What comes after a pause is handed out at once, and only then does the next wait until it is worth while. It
+        waits at the broker: to fetch each record as it comes would cost both sides more than anything done with it.
+        """
         clock = asyncio.get_running_loop().time
-        until = clock() + self._dispatcher.linger
-        while records and len(records) < demand.limit and not tenure.over.is_set() and (left := until - clock()) > 0:
-            later, more = await self._fetch(demand, demand.limit - len(records), left)
-            if later is tenure:
-                records += more
-            else:
-                tenure, records = later, more
+        tenure, records = await self._fetch(demand, demand.limit, POLL_SECONDS)
+        if records and len(records) < demand.limit and (left := self._next_at - clock()) > 0:
+            await pause(left, tenure.over)
+            more, tries = True, 0
+            while more and tries < _FETCHES_BEHIND and len(records) < demand.limit:
+                tries += 1
+                later, found = await self._fetch(demand, demand.limit - len(records), _BEHIND_SECONDS)
+                more = bool(found)
+                tenure, records = later, records + found if later is tenure else found
+        self._next_at = clock() + self._dispatcher.linger
         return tenure, records
 
     async def _fetch(self, demand: Demand, limit: int, wait: float) -> tuple[Tenure, list[Record]]:

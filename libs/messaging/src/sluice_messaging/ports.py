@@ -88,8 +88,9 @@ class Messaging(Protocol):
     ) -> EventConsumer:
         """Make a consumer whose handler gets up to `max_records` records at once, partition by partition in order.
 
-        A batch that is not full waits up to `max_wait` seconds for more. When the handler returns, the batch is done;
-        how its exceptions are taken is told in `policy`.
+        A batch that is not full waits for more until `max_wait` seconds after the one before it; after a pause the
+        first record is handled at once. When the handler returns, the batch is done; how its exceptions are taken is
+        told in `policy`.
         """
         ...
 

@@ -59,6 +59,35 @@ async def test_a_batch_holds_no_more_than_it_may_and_lingers_to_be_full(stage: M
     assert sizes == [25, 25]
 
 
+async def test_what_comes_after_a_pause_is_handled_at_once(stage: MemoryStage) -> None:
+    topic, process = await stage.topic(), await stage.process()
+    sizes: list[int] = []
+
+    async def note(records: Sequence[Record]) -> None:
+        sizes.append(len(records))
+
+    async with stage.running(process.batch_consumer([topic], stage.group, note, max_wait=3_600)):
+        await process.publisher.publish(numbered(topic, 1))
+        await stage.caught_up(topic)
+    assert sizes == [1]
+
+
+async def test_while_records_keep_coming_they_are_handled_together(stage: MemoryStage) -> None:
+    topic, process = await stage.topic(), await stage.process()
+    sizes: list[int] = []
+
+    async def note(records: Sequence[Record]) -> None:
+        sizes.append(len(records))
+
+    async with stage.running(process.batch_consumer([topic], stage.group, note, max_wait=1.0)):
+        for _ in range(20):
+            await process.publisher.publish(numbered(topic, 1))
+            await asyncio.sleep(0.01)
+        await stage.caught_up(topic)
+    assert sum(sizes) == 20
+    assert len(sizes) <= 3
+
+
 async def test_a_batch_that_fails_costs_only_the_record_that_is_bad(stage: MemoryStage) -> None:
     topic, process = await stage.topic(), await stage.process()
     calls: list[list[bytes]] = []

@@ -40,6 +40,8 @@ NAME: Final = "orchestrator"
 SCHEMA: Final = "orchestrator"
 _PRIORITY_WAIT_SECONDS: Final = 0.002
 _BULK_WAIT_SECONDS: Final = 0.02
+_ANSWERS_WAIT_SECONDS: Final = 0.1
+"""Of a campaign dozens of answers come in this time, and its credit lasts far longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Parts:
                 f"{NAME}.deliveries",
                 self.deliveries,
                 max_records=settings.deliveries_batch,
-                max_wait=_BULK_WAIT_SECONDS,
+                max_wait=_ANSWERS_WAIT_SECONDS,
                 is_transient=is_transient,
             ),
         }

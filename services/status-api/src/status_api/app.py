@@ -58,6 +58,8 @@ from status_api.handlers.triggers import TriggerReads
 from status_api.settings import StatusSettings
 
 NAME: Final = "status-api"
+_DELIVERIES_WAIT_SECONDS: Final = 0.1
+"""A dashboard does not see the difference, and a transaction of many reports costs little more than one of few."""
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 
 
@@ -174,9 +176,11 @@ def _consumers(
 ) -> dict[str, EventConsumer]:
     """One consumer a kind of topic, and several for deliveries, of which there are by far the most."""
 
-    def consumer(names: Sequence[str], group: str, handler: BatchHandler) -> EventConsumer:
+    def consumer(names: Sequence[str], group: str, handler: BatchHandler, wait: float = 0.05) -> EventConsumer:
         size = settings.batch_records
-        return messaging.batch_consumer(names, group, handler, max_records=size, is_transient=is_transient)
+        return messaging.batch_consumer(
+            names, group, handler, max_records=size, max_wait=wait, is_transient=is_transient
+        )
 
     accepted = [topics.triggers(lane) for lane in Lane]
     return {
@@ -184,7 +188,9 @@ def _consumers(
         "executions": consumer([topics.EXECUTIONS], "status-executions", projector.on_executions),
         "events": consumer([topics.EXECUTIONS], "status-events", events),
         **{
-            f"deliveries-{place}": consumer([topics.DELIVERIES], "status-deliveries", projector.on_deliveries)
+            f"deliveries-{place}": consumer(
+                [topics.DELIVERIES], "status-deliveries", projector.on_deliveries, _DELIVERIES_WAIT_SECONDS
+            )
             for place in range(settings.folders)
         },
     }
