@@ -180,7 +180,7 @@ class Catalogue:
                 (known,) = self.add(1, external_id=profile.external_id, **dict.fromkeys(_SAID))
             attributes = {**known.attributes, **profile.attributes}
             tags = tuple(dict.fromkeys((*known.tags, *profile.tags)))
-            self.contacts[known.id] = replace(known, **said, attributes=attributes, tags=tags)
+            self.contacts[known.id] = known._replace(**said, attributes=attributes, tags=tags)
 
     async def rules_for(self, keys: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
         return {

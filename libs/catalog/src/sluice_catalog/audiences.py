@@ -56,6 +56,8 @@ async def count(database: Database, workspace_id: UUID, recipients: AudienceReci
         match recipients:
             case TagRecipients(tags=[]):
                 return 0
+            case TagRecipients(tags=[tag]):
+                return int(await connection.fetchval(_reads.count_of_tag, workspace_id, tag))
             case TagRecipients():
                 tag = await connection.fetchval(_reads.rarest_tag, workspace_id, recipients.tags)
                 return int(await connection.fetchval(_reads.count_of_tags, workspace_id, tag, recipients.tags))

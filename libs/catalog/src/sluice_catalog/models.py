@@ -61,7 +61,7 @@ class ApiKey:
 class Contact(NamedTuple):
     """A person who can be messaged. Addresses are normalised; `opt_outs` maps a channel to categories, "*" for all.
 
-    A tuple with names, in the order in which every statement reads them: audiences are made of nothing else.
+    A tuple with names, the cheapest thing that cannot be changed: a campaign reads hundreds of thousands.
     """
 
     id: UUID

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from itertools import islice
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -30,21 +29,31 @@ WAIT_FOR_EVENT: Final = "wait_for_event"
 """The type of a step that sends nothing."""
 
 
-_CONTACT_COLUMNS: Final = len(Contact._fields)
-
-
 class Row(Protocol):
     """A database row, or anything else with values by name."""
 
     def __getitem__(self, name: str, /) -> Any: ...
 
-    def __iter__(self) -> Iterator[Any]: ...
-
 
 def contact(row: Row) -> Contact:
-    """Read a contact from a database row that begins with its columns, in the order of `Contact`."""
-    *plain, tags, attributes, opt_outs = islice(row, _CONTACT_COLUMNS)
-    return Contact._make((*plain, tuple(tags), attributes, opt_outs))
+    """Read a contact from its whole row."""
+    return Contact(
+        row["id"],
+        row["workspace_id"],
+        row["external_id"],
+        row["status"],
+        row["email"],
+        row["phone_number"],
+        row["country"],
+        row["locale"],
+        row["timezone"],
+        row["name"],
+        row["first_name"],
+        row["last_name"],
+        tuple(row["tags"]),
+        row["attributes"],
+        row["opt_outs"],
+    )
 
 
 def variant(value: Row) -> TemplateVariant:

@@ -97,6 +97,16 @@ ORDER BY c.id
 -- name: count_of_all
 SELECT count(*) FROM catalog.contacts WHERE workspace_id = $1 AND status = 'active'
 
+-- name: count_of_tag
+-- All who have the tag, without a look at their contacts, less those of the inactive who have it.
+SELECT (SELECT count(*) FROM catalog.contact_tags WHERE workspace_id = $1 AND tag = $2)
+    - (
+        SELECT count(*)
+        FROM catalog.contacts c
+        JOIN catalog.contact_tags t ON t.workspace_id = c.workspace_id AND t.tag = $2 AND t.contact_id = c.id
+        WHERE c.workspace_id = $1 AND c.status = 'inactive'
+    )
+
 -- name: count_of_tags
 SELECT count(*)
 FROM catalog.contact_tags t
