@@ -145,7 +145,7 @@ async def test_what_was_handed_over_is_kept_before_the_outcome_is_known(bench, s
     content = EmailMessage("Hi\x00", "<p>Hi</p>", "Hi", "us@example.com", None, None, {"X-A": "1"})
     outcomes = await sandbox().send([message("ada@example.com", content=content), message("+14155550123")])
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
-    email, sms = await bench.fetch("SELECT * FROM sandbox_messages ORDER BY id")
+    email, sms = await bench.fetch("SELECT * FROM sandbox_messages ORDER BY call_id, place")
     assert (email["address"], email["subject"], email["html"], email["sender"]) == (
         "ada@example.com",
         "Hi\ufffd",
@@ -259,11 +259,12 @@ async def test_a_message_of_a_transaction_that_commits_late_is_not_passed_over(b
 
 async def test_the_order_of_transactions_is_that_of_numbers_and_not_of_their_digits(bench, sandbox, door) -> None:
     provider = sandbox()
-    await bench.execute("UPDATE sandbox_playback SET transaction_id = '0', message_id = 0")
+    await bench.execute("UPDATE sandbox_playback SET transaction_id = '0', call_id = 0")
     for name, transaction in (("first", "99"), ("second", "100")):
         await provider.send([message(f"{name}@sandbox.test")])
         await bench.execute(
-            "UPDATE sandbox_messages SET transaction_id = $1::text::xid8 WHERE address = $2",
+            "UPDATE sandbox_calls SET transaction_id = $1::text::xid8 WHERE id = "
+            "(SELECT call_id FROM sandbox_messages WHERE address = $2)",
             transaction,
             f"{name}@sandbox.test",
         )

@@ -22,7 +22,7 @@ from bench.rig import Rig, until
 TEMPLATE = "bench_sale"
 PACE_SECONDS = 0.04
 _HANDED_OVER = """
-SELECT trigger_id, min(at) AS at FROM channel_sms.sandbox_messages WHERE trigger_id = ANY($1::uuid[]) GROUP BY 1
+SELECT trigger_id, min(at) AS at FROM channel_sms.sandbox_calls WHERE trigger_id = ANY($1::uuid[]) GROUP BY 1
 """
 
 

@@ -557,18 +557,15 @@ async def test_a_database_that_is_away_is_a_503_at_once() -> None:
 
 async def sandbox_got(database: Database, channel: Channel, **values: Any) -> None:
     """Put a message where the channel's sandbox keeps what it got."""
-    row = {
-        "call_id": uuid4(),
-        "account_id": uuid4(),
-        "reference": "",
-        "attempt": 1,
-        "text": "Hi",
-        **values,
-    }
-    names, places = ", ".join(row), ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    call = [uuid4(), uuid4(), *(values.pop(name) for name in ("workspace_id", "trigger_id", "at"))]
+    row = {"place": 0, "reference": "", "attempt": 1, "text": "Hi", **values}
+    names, places = ", ".join(row), ", ".join(f"${place}" for place in range(6, len(row) + 6))
     async with database.connection() as connection:
         await connection.execute(
-            f"INSERT INTO channel_{channel}.sandbox_messages ({names}) VALUES ({places})",  # noqa: S608
+            f"WITH call AS (INSERT INTO channel_{channel}.sandbox_calls"  # noqa: S608
+            " (token, account_id, workspace_id, trigger_id, at) VALUES ($1, $2, $3, $4, $5) RETURNING id) "
+            f"INSERT INTO channel_{channel}.sandbox_messages (call_id, {names}) SELECT id, {places} FROM call",
+            *call,
             *row.values(),
         )
 

@@ -101,7 +101,7 @@ class SandboxProvider:
     async def _keep(
         self, messages: Sequence[OutboundMessage], accepted: Sequence[bool], special: Mapping[int, Behaviour]
     ) -> None:
-        call_id, trigger_id, now = uuid4(), UUID(messages[0].trigger_id), self._clock.now()
+        token, trigger_id, now = uuid4(), UUID(messages[0].trigger_id), self._clock.now()
         columns = self._columns(messages, accepted, special)
         first_try = True
 
@@ -109,12 +109,12 @@ class SandboxProvider:
             nonlocal first_try
             async with self._database.connection() as connection:
                 if not first_try and await connection.fetchval(
-                    _sql.is_kept, self._account.workspace_id, trigger_id, call_id
+                    _sql.is_kept, self._account.workspace_id, trigger_id, token
                 ):
                     return
                 first_try = False
                 await connection.execute(
-                    _sql.keep, call_id, self._account.workspace_id, self._account.id, now, trigger_id, *columns
+                    _sql.keep, token, self._account.workspace_id, self._account.id, now, trigger_id, *columns
                 )
 
         await surely(keep)

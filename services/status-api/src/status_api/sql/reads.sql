@@ -127,22 +127,31 @@ ORDER BY seq
 LIMIT $3
 
 -- name: sandbox_sms
-SELECT id, address, sender, subject, text, html, headers, trigger_id, job_id, at FROM channel_sms.sandbox_messages
-WHERE workspace_id = $1 AND accepted AND id < $2
-  AND ($3::text IS NULL OR address = $3) AND ($4::uuid IS NULL OR trigger_id = $4)
-ORDER BY id DESC
+SELECT m.call_id * 64 + m.place AS id, m.address, m.sender, m.subject, m.text, m.html, m.headers, c.trigger_id, m.job_id,
+       c.at
+FROM channel_sms.sandbox_messages m
+JOIN channel_sms.sandbox_calls c ON c.id = m.call_id
+WHERE c.workspace_id = $1 AND m.accepted AND (m.call_id, m.place) < ($2::bigint / 64, $2::bigint % 64)
+  AND ($3::text IS NULL OR m.address = $3) AND ($4::uuid IS NULL OR c.trigger_id = $4)
+ORDER BY m.call_id DESC, m.place DESC
 LIMIT $5
 
 -- name: sandbox_email
-SELECT id, address, sender, subject, text, html, headers, trigger_id, job_id, at FROM channel_email.sandbox_messages
-WHERE workspace_id = $1 AND accepted AND id < $2
-  AND ($3::text IS NULL OR address = $3) AND ($4::uuid IS NULL OR trigger_id = $4)
-ORDER BY id DESC
+SELECT m.call_id * 64 + m.place AS id, m.address, m.sender, m.subject, m.text, m.html, m.headers, c.trigger_id, m.job_id,
+       c.at
+FROM channel_email.sandbox_messages m
+JOIN channel_email.sandbox_calls c ON c.id = m.call_id
+WHERE c.workspace_id = $1 AND m.accepted AND (m.call_id, m.place) < ($2::bigint / 64, $2::bigint % 64)
+  AND ($3::text IS NULL OR m.address = $3) AND ($4::uuid IS NULL OR c.trigger_id = $4)
+ORDER BY m.call_id DESC, m.place DESC
 LIMIT $5
 
 -- name: sandbox_whatsapp
-SELECT id, address, sender, subject, text, html, headers, trigger_id, job_id, at FROM channel_whatsapp.sandbox_messages
-WHERE workspace_id = $1 AND accepted AND id < $2
-  AND ($3::text IS NULL OR address = $3) AND ($4::uuid IS NULL OR trigger_id = $4)
-ORDER BY id DESC
+SELECT m.call_id * 64 + m.place AS id, m.address, m.sender, m.subject, m.text, m.html, m.headers, c.trigger_id, m.job_id,
+       c.at
+FROM channel_whatsapp.sandbox_messages m
+JOIN channel_whatsapp.sandbox_calls c ON c.id = m.call_id
+WHERE c.workspace_id = $1 AND m.accepted AND (m.call_id, m.place) < ($2::bigint / 64, $2::bigint % 64)
+  AND ($3::text IS NULL OR m.address = $3) AND ($4::uuid IS NULL OR c.trigger_id = $4)
+ORDER BY m.call_id DESC, m.place DESC
 LIMIT $5
