@@ -147,6 +147,54 @@ async def test_a_pool_that_is_used_up_times_out(database: Database, monkeypatch:
     assert await database.healthy()
 
 
+async def test_a_connection_that_came_back_whole_is_lent_again(database: Database) -> None:
+    pids = set()
+    for _ in range(3):
+        async with database.connection() as connection:
+            pids.add(connection.get_server_pid())
+    assert len(pids) == 1
+
+
+async def test_a_connection_that_comes_back_in_a_transaction_is_lent_without_it(database: Database) -> None:
+    async with database.connection() as connection:
+        await connection.execute("BEGIN; INSERT INTO things (id) VALUES (1)")
+    assert await ids(database) == []
+
+
+async def test_whoever_waits_gets_the_connection_that_comes_back(database: Database) -> None:
+    taken, give_back = asyncio.Event(), asyncio.Event()
+
+    async def borrow() -> None:
+        async with database.connection(), database.connection():
+            taken.set()
+            await give_back.wait()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(borrow())
+        await taken.wait()
+        waiting = [group.create_task(ids(database)) for _ in range(5)]
+        await asyncio.sleep(0)
+        give_back.set()
+    assert [task.result() for task in waiting] == [[]] * 5
+
+
+async def test_a_connection_at_hand_that_the_server_has_cut_is_not_lent_again(database: Database) -> None:
+    async with database.connection() as killer:
+        async with database.connection() as victim:
+            pid = victim.get_server_pid()
+        await killer.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        async with database.connection() as another:
+            assert another.get_server_pid() != pid
+
+
+async def test_closing_waits_for_what_is_borrowed(database: Database) -> None:
+    async with database.connection() as connection:
+        closing = asyncio.create_task(database.close())
+        assert await connection.fetchval("SELECT 1 FROM pg_sleep(0.1)") == 1
+        assert not closing.done()
+    await asyncio.wait_for(closing, 2)
+
+
 async def test_closing_does_not_wait_for_ever_for_what_is_borrowed(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

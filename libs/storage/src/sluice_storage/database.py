@@ -6,14 +6,13 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from asyncpg.transaction import Transaction
 from pydantic_core import from_json
 
 from sluice_storage.errors import is_transient
@@ -51,6 +50,9 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self._at_hand: list[PoolConnectionProxy[asyncpg.Record]] = []
+        self._awaited = 0
+        self._closing = False
 
     @classmethod
     async def open(
@@ -104,17 +106,24 @@ class Database:
             else:
                 return cls(pool)
 
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection for a unit of work; each statement commits by itself.
 
         Raises TimeoutError when none comes free within ten seconds.
         """
-        return self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        connection = await self._take()
+        try:
+            yield connection
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        await self._put_back(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Borrow a connection inside a transaction, which commits at the end and rolls back on an exception."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, _transaction(connection):
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -143,10 +152,33 @@ class Database:
     async def close(self) -> None:
         """Close every connection, after at most five seconds also those still borrowed. Idempotent."""
         try:
+            self._closing = True
             async with asyncio.timeout(CLOSE_SECONDS):
+                while self._at_hand:
+                    await self._pool.release(self._at_hand.pop())
                 await self._pool.close()
         except TimeoutError:
             _log.warning("database.close_timed_out", seconds=CLOSE_SECONDS)
+
+    async def _take(self) -> PoolConnectionProxy[asyncpg.Record]:
+        """Return a connection that lies at hand, or one of the pool's: to ask the pool costs as much as a statement."""
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if _is_whole(connection):
+                return connection
+            await self._pool.release(connection)
+        self._awaited += 1
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        finally:
+            self._awaited -= 1
+
+    async def _put_back(self, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
+        """Keep a connection at hand, unless somebody waits for one or it is not as it was."""
+        if self._awaited or self._closing or not _is_whole(connection):
+            await self._pool.release(connection)
+        else:
+            self._at_hand.append(connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,8 +187,12 @@ class Database:
         await self.close()
 
 
-def _transaction(connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
-    return connection.transaction()
+def _is_whole(connection: PoolConnectionProxy[asyncpg.Record]) -> bool:
+    try:
+        return not (connection.is_closed() or connection.is_in_transaction())
+    except asyncpg.InterfaceError:
+        # The server has cut it, and the pool has taken it back by itself.
+        return False
 
 
 async def _set_up(connection: asyncpg.Connection[asyncpg.Record]) -> None:
