@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from sluice_catalog.addresses import normalise_email, normalise_phone
@@ -13,8 +13,7 @@ from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipien
 from sluice_contracts.vocabulary import Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """One place in a cohort.
 
     `contact_id` is None for a bare address and for an external id that nobody has. `label` is how the caller named
@@ -25,8 +24,7 @@ class Position:
     label: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A bare address: normalised and with its country where it is `valid`, otherwise as it was written."""
 
     text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.domain.cohort import Address, Position, read_address
 from orchestrator.domain.plan import ExecutionPlan
@@ -21,8 +21,7 @@ Judge = Callable[["Person"], str | None]
 """Returns why a step's condition speaks against a person, None where it does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Who stands at a position now: the contact as it is at this moment, None where there is none (any more)."""
 
     seq: int
