@@ -12,7 +12,7 @@ from sluice_catalog.models import Contact
 from sluice_catalog.templating import contact_column
 from sluice_catalog.variants import country_of
 from sluice_contracts.messages.command import CommandedJobs
-from sluice_contracts.messages.trigger import AddressRecipients, Recipients, TriggerAccepted
+from sluice_contracts.messages.trigger import AddressRecipients, TriggerAccepted
 from sluice_contracts.sentences import FILTER_SENTENCES
 from sluice_contracts.vocabulary import Channel, FilterCode
 
@@ -38,10 +38,11 @@ class Person(NamedTuple):
 class Crowd:
     """Reads the people of one trigger: what the caller asked, seen from a channel.
 
-    `default_country` completes phone numbers that the caller gave without one. `cancelled` speaks against everybody.
+    `bare_on` is the channel that bare addresses were given for, None where the people are contacts. `default_country`
+    completes phone numbers that the caller gave without one. `cancelled` speaks against everybody.
     """
 
-    recipients: Recipients
+    bare_on: Channel | None
     excluded: frozenset[str]
     default_country: str | None
     cancelled: bool
@@ -49,13 +50,14 @@ class Crowd:
     @classmethod
     def of(cls, trigger: TriggerAccepted, default_country: str | None, *, cancelled: bool) -> Crowd:
         """Return the crowd of an accepted trigger."""
-        return cls(trigger.recipients, frozenset(trigger.excluded_contacts), default_country, cancelled)
+        recipients = trigger.recipients
+        bare_on = recipients.channel if isinstance(recipients, AddressRecipients) else None
+        return cls(bare_on, frozenset(trigger.excluded_contacts), default_country, cancelled)
 
     def address(self, person: Person, channel: Channel) -> Address | None:
         """Return where a person is reached on `channel`. A bare address serves only the channel it was given for."""
-        recipients = self.recipients
-        if isinstance(recipients, AddressRecipients):
-            if recipients.channel is not channel or person.position.label is None:
+        if self.bare_on is not None:
+            if self.bare_on is not channel or person.position.label is None:
                 return None
             return read_address(channel, person.position.label, self.default_country)
         if person.contact is None:
@@ -81,7 +83,7 @@ class Crowd:
     def verdict(self, person: Person, address: Address | None, judge: Judge | None) -> Verdict | None:
         """Return the first gate that is known here and that the person fails."""
         contact = person.contact
-        bare = isinstance(self.recipients, AddressRecipients)
+        bare = self.bare_on is not None
         if self.cancelled:
             return _verdict(FilterCode.CANCELLED)
         if not bare and person.external_id in self.excluded:
@@ -111,7 +113,7 @@ class Crowd:
         judge: Judge | None,
     ) -> CommandedJobs:
         """Return the columns of a command for `people`, in their order."""
-        bare = isinstance(self.recipients, AddressRecipients)
+        bare = self.bare_on is not None
         addresses = [self.address(person, channel) for person in people]
         verdicts = [self.verdict(person, address, judge) for person, address in zip(people, addresses, strict=True)]
         contacts = [person.contact for person in people]
