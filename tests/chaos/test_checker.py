@@ -37,7 +37,7 @@ ADA, BOB, EVE = "+14152000001", "+14152000002", "+14152000003"
 
 WITNESSES = (
     *("history", "checker", "findings", "steered", "receipts", "leaks"),
-    *("caller", "evidence", "journal", "load", "steering", "people", "carrier", "relay"),
+    *("caller", "evidence", "journal", "load", "orders", "tenant", "steering", "people", "carrier", "relay"),
 )
 """Modules that say what happened, and whether that was right."""
 

@@ -157,7 +157,7 @@ def _execution(name: str, execution: Execution, never_listed: int) -> Iterator[F
         yield Finding(Kind.STUCK, f"{name} has open={counters['open']}")
     for job in execution.jobs:
         if job.status not in FINAL_JOBS:
-            yield Finding(Kind.STUCK, f"{name} job {job.id} is {job.status} for ever")
+            yield Finding(Kind.STUCK, f"{name} job {job.id} is {job.status} for ever ({job.code})")
     for job_id, rows in Counter(job.id for job in execution.jobs).items():
         if rows > 1:
             yield Finding(Kind.UNACCOUNTED, f"{name} lists job {job_id} {rows} times")

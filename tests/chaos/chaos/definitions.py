@@ -38,9 +38,21 @@ GROUP: Final = "everywhere"
 WELCOME: Final = "welcome"
 BOUGHT: Final = "something.bought"
 """An event that starts WELCOME."""
+PATIENT: Final = "patient"
+ANSWERED: Final = "something.answered"
+"""An event that PATIENT waits for, much longer than a run lasts."""
 
 _SERIES: Final[Mapping[str, int]] = {SERIES: 0, SLOW_SERIES: 1}
 """Minutes before the second step."""
+
+_WAIT: Final[Mapping[str, Any]] = {
+    "type": "wait_for_event",
+    "step_id": "wait",
+    "step_name": "wait",
+    "event": ANSWERED,
+    "timeout_minutes": 600,
+    "correlation": {"variable": "mark", "path": "$.mark"},
+}
 
 
 async def define(caller: Caller, population: Population, accounts: Sequence[Mapping[str, Any]]) -> None:
@@ -60,7 +72,8 @@ async def define(caller: Caller, population: Population, accounts: Sequence[Mapp
     everywhere = {"name": GROUP, "type": "template_group", "status": "active", "template_group_key": "group"}
     await caller.surely("POST", "/api/v1/workflows", everywhere)
     series = {name: [_step("first", "email", 0), _step("second", "sms", delay)] for name, delay in _SERIES.items()}
-    for name, steps in {**series, WELCOME: [_step("only", "sms", 0)]}.items():
+    short = {WELCOME: [_step("only", "sms", 0)], PATIENT: [_WAIT, _step("only", "sms", 0)]}
+    for name, steps in {**series, **short}.items():
         workflow = {"name": name, "type": "steps", "status": "active", "steps": steps}
         await caller.surely("POST", "/api/v1/workflows", workflow)
     mapping = [{"variable": "mark", "path": "$.mark"}]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from chaos.history import FINAL_TRIGGERS, Execution, HandOver, Job, Leak, Request, Sight, Trigger
 from chaos.journal import MARK
 from chaos.leaks import Known, leaks
-from chaos.load import Tenant
+from chaos.tenant import Tenant
 
 _SEGMENTS: Final = {"email": "messages", "sms": "sms", "whatsapp": "whatsapp"}
 _COUNTERS: Final = ("total", "sent", "failed", "filtered", "cancelled", "open")
@@ -63,7 +63,7 @@ def _counters(body: dict[str, Any]) -> dict[str, int]:
 
 def _job(channel: str, row: dict[str, Any]) -> Job:
     address = row.get("email") or row.get("phone_number") or ""
-    code = row["failure_code"] or row["filter_code"]
+    code = row["failure_code"] or row["filter_code"] or row["hold_code"]
     return Job(row["id"], channel, address, row["status"], code, row["message_status"])
 
 

@@ -6,44 +6,20 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from chaos.caller import AWAY, Caller
-from chaos.definitions import BOUGHT, GROUP, SERIES, SLOW_SERIES
+from chaos.caller import AWAY
+from chaos.definitions import ANSWERED
 from chaos.history import Act, Action, Policy, Request
-from chaos.people import Person, Population
+from chaos.orders import EVENTS, Order, Orders, offer
 from chaos.steering import Operator
+from chaos.tenant import Tenant
 
 _REPEAT_SECONDS: Final = 2.0
-_CHANNELS: Final = ("sms", "email", "whatsapp")
 _LINGER_SECONDS: Final = (0.0, 40.0)
-_EVENTS: Final = "/api/v1/events"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A request as it will be made, who is to get what through it, and what is to be done to it meanwhile."""
-
-    path: str
-    body: Mapping[str, Any]
-    what: str
-    policy: Policy
-    people: Mapping[str, frozenset[str]]
-    act: Act | None = None
-
-
-@dataclass(slots=True)
-class Tenant:
-    """One workspace: how it calls, who is in it, and the codes that it has sent."""
-
-    name: str
-    key: str
-    caller: Caller
-    population: Population
-    codes: set[str] = field(default_factory=set)
 
 
 class Load:
@@ -56,24 +32,24 @@ class Load:
         self._random = Random(f"load {seed}")
         self._per_second = per_second
         self._open: set[asyncio.Task[None]] = set()
-        self._slow = True
+        self._orders = Orders(self._random)
         self.asked = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send one request after another, until `stop` is set."""
         while not stop.is_set():
             tenant = self._random.choice(self._tenants)
-            self.send(tenant, self._draw(tenant))
+            self.send(tenant, self._orders.draw(tenant))
             await asyncio.sleep(self._random.expovariate(self._per_second))
 
     def without_slow_workflows(self) -> None:
         """Start none of the workflows that take a minute from now on."""
-        self._slow = False
+        self._orders.slow = False
 
     def campaign(self, tenant: Tenant, channel: str, act: Act | None = None) -> None:
         """Send to the whole audience of a workspace."""
         people = [person for person in tenant.population.people if "everyone" in person.tags]
-        order = self._offer(channel, people, {"recipient_type": "tag", "tags": ["everyone"]})
+        order = offer(channel, people, {"recipient_type": "tag", "tags": ["everyone"]})
         self.send(tenant, replace(order, act=act))
 
     def send(self, tenant: Tenant, order: Order) -> None:
@@ -127,76 +103,44 @@ class Load:
         self._output.close()
 
     async def _ask(self, tenant: Tenant, mark: str, order: Order) -> None:
-        place = "data" if order.path == _EVENTS else "variables"
+        place = "data" if order.path == EVENTS else "variables"
         body = {**order.body, place: {**order.body.get(place, {}), "mark": mark}}
         people = {channel: sorted(addresses) for channel, addresses in order.people.items()}
         self._write(
             mark=mark, asked=order.what, workspace=tenant.name, policy=order.policy, people=people, path=order.path
         )
-        headers = {"Idempotency-Key": f"chaos-{mark}"}
-        repeats_well = self._random.random() < 0.1
         linger = self._random.uniform(*_LINGER_SECONDS)
-        while True:
-            answer = await tenant.caller.call("POST", order.path, body, headers)
-            accepted = answer.body if answer.status == 200 else {}
-            ids = {kind: accepted[kind] for kind in ("trigger_id", "event_id") if kind in accepted}
-            self._write(mark=mark, status=answer.status, **ids)
-            if answer.status not in {*AWAY, 409}:
-                if not repeats_well:
-                    break
-                # Now and then a client repeats what it was answered: the answer got lost on its side.
-                repeats_well = False
-            await asyncio.sleep(self._random.uniform(0.5, 1.5) * _REPEAT_SECONDS)
-        if order.act is not None and "trigger_id" in ids:
+        accepted = await self._until_answered(tenant, mark, order.path, body, f"chaos-{mark}")
+        if order.awaited is not None:
+            told = {"event": ANSWERED, "contact_external_id": order.awaited.external_id, "data": {"mark": mark}}
+            await self._until_answered(tenant, mark, EVENTS, told, f"chaos-{mark}-answer", event_as="awaited_id")
+        if order.act is not None and "trigger_id" in accepted:
             operator = Operator(
                 tenant.caller, self._random, lambda act, phase: self._write(mark=mark, act=act, phase=phase)
             )
-            await operator.do(order.act, ids["trigger_id"], linger)
+            await operator.do(order.act, accepted["trigger_id"], linger)
+
+    async def _until_answered(
+        self, tenant: Tenant, mark: str, path: str, body: Mapping[str, Any], key: str, event_as: str = "event_id"
+    ) -> Mapping[str, Any]:
+        """Ask until somebody answers, and return the answer; an event's id is put down as `event_as`."""
+        repeats_well = self._random.random() < 0.1
+        while True:
+            answer = await tenant.caller.call("POST", path, body, {"Idempotency-Key": key})
+            accepted = answer.body if answer.status == 200 else {}
+            names = {"trigger_id": "trigger_id", "event_id": event_as}
+            self._write(
+                mark=mark, status=answer.status, **{names[kind]: accepted[kind] for kind in names if kind in accepted}
+            )
+            if answer.status not in {*AWAY, 409}:
+                if not repeats_well:
+                    return accepted
+                # Now and then a client repeats what it was answered: the answer got lost on its side.
+                repeats_well = False
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * _REPEAT_SECONDS)
 
     def _write(self, **entry: Any) -> None:
         self._output.write(json.dumps({"at": time.time(), **entry}) + "\n")
-
-    def _draw(self, tenant: Tenant) -> Order:
-        random, population = self._random, tenant.population
-        somebody = random.choice(population.regulars)
-        tag, group = random.choice(sorted(population.groups.items()))
-        several = random.sample(population.grouped, 3)
-        kinds = ("code", "invoice", "offer", "event", "several", "retried", "series", "everywhere")
-        match random.choices(kinds, (6, 4, 3, 2, 2, 1, 2, 1))[0]:
-            case "code":
-                return self._code(tenant, somebody)
-            case "invoice":
-                return _order_of("email", "invoice", "transactional", Policy.RESEND, [somebody], _to(somebody))
-            case "offer":
-                return self._offer(random.choice(_CHANNELS), [somebody], _to(somebody))
-            case "several":
-                return self._offer(random.choice(_CHANNELS), several, _to_each(several))
-            case "retried":
-                several = [*several, population.stubborn]
-                return replace(self._offer("sms", several, _to_each(several)), act=Act.RETRY)
-            case "event":
-                body = {"event": BOUGHT, "contact_external_id": somebody.external_id}
-                return Order(_EVENTS, body, "event", Policy.HOLD, {"sms": frozenset({somebody.phone})})
-            case "series":
-                name = SLOW_SERIES if self._slow and random.random() < 0.5 else SERIES
-                return replace(_workflow(name, ("email", "sms"), tag, group), act=self._draw_act())
-            case _:
-                return replace(_workflow(GROUP, _CHANNELS, tag, group), act=self._draw_act())
-
-    def _draw_act(self) -> Act | None:
-        return self._random.choices((None, Act.CANCEL, Act.PAUSE), (3, 1, 1))[0]
-
-    def _code(self, tenant: Tenant, somebody: Person) -> Order:
-        code = f"9073{self._random.randrange(10**8):08d}"
-        tenant.codes.add(code)
-        recipients = _to(somebody)
-        if self._random.random() < 0.5:
-            recipients = {"recipient_type": "direct_sms", "direct_sms": somebody.phone}
-        variables = {"variables": {"code": code}}
-        return _order_of("sms", "code", "authentication", Policy.RESEND, [somebody], recipients | variables)
-
-    def _offer(self, channel: str, people: Sequence[Person], recipients: Mapping[str, Any]) -> Order:
-        return _order_of(channel, f"offer_{channel}", "marketing", Policy.HOLD, people, recipients)
 
 
 def _put_down(actions: dict[str, Action], entry: Mapping[str, Any]) -> None:
@@ -208,31 +152,3 @@ def _put_down(actions: dict[str, Action], entry: Mapping[str, Any]) -> None:
             actions[act] = replace(action, accepted_at=at)
         case "shown" if action.shown_at is None:
             actions[act] = replace(action, shown_at=at)
-
-
-def _to(person: Person) -> dict[str, Any]:
-    return {"recipient_type": "contact", "contact_external_id": person.external_id}
-
-
-def _to_each(people: Sequence[Person]) -> dict[str, Any]:
-    return {"recipient_type": "contacts", "contact_external_ids": [person.external_id for person in people]}
-
-
-def _order_of(
-    channel: str,
-    template: str,
-    category: str,
-    policy: Policy,
-    people: Sequence[Person],
-    recipients: Mapping[str, Any],
-) -> Order:
-    body = {"template_key": template, "category": category, **recipients}
-    what = f"{category} {channel} to {len(people)}"
-    addresses = frozenset(person.address(channel) for person in people)
-    return Order(f"/api/v1/messages/{channel}/send", body, what, policy, {channel: addresses})
-
-
-def _workflow(name: str, channels: Sequence[str], tag: str, group: Sequence[Person]) -> Order:
-    body = {"workflow_name": name, "recipient_type": "tag", "tags": [tag]}
-    people = {channel: frozenset(person.address(channel) for person in group) for channel in channels}
-    return Order("/api/v1/workflows/trigger", body, f"workflow {name} for {len(group)}", Policy.HOLD, people)

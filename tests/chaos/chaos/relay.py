@@ -124,7 +124,8 @@ class _Session:
     async def _take_recipient(self, line: str) -> None:
         if self._relay.mood is Mood.THROTTLING:
             self._recipient = None
-            await self._say("450 4.7.1 too many messages, try again later")
+            # Not 4.7.1: that means greylisting, after which a client stays away for minutes.
+            await self._say("451 4.3.0 too many messages, try again later")
         else:
             self._recipient = line.partition("<")[2].partition(">")[0]
             await self._say("250 2.1.5 ok")

@@ -23,12 +23,13 @@ from chaos.faults import Injector, Targets, in_turn
 from chaos.history import Act, History
 from chaos.journal import Journal
 from chaos.leaks import Known
-from chaos.load import Load, Tenant
+from chaos.load import Load
 from chaos.people import populate
 from chaos.receipts import unheard
 from chaos.relay import Relay
 from chaos.report import Outcome
 from chaos.schedule import LONG, SHORT, Strike, Tempo, kills, ordeals
+from chaos.tenant import Tenant
 from sluice_local.stack import Stack
 
 _IMPATIENT: Final = {
