@@ -126,5 +126,5 @@ async def test_a_relay_that_throttles_asks_a_caller_who_is_in_already_to_come_ba
         await relay.turn(Mood.THROTTLING)
         with pytest.raises(SMTPRecipientsRefused) as refused:
             await client.sendmail("news@sender.test", ["ada@example.test"], MAIL)
-    assert refused.value.recipients[0].code == 450
+    assert refused.value.recipients[0].code == 451
     assert not list(journal.read())
