@@ -34,6 +34,7 @@ SCHEMAS = {
 TABLES = {
     "orchestrator": (
         "triggers", "cohort_pages", "executions", "stages", "turns", "commands", "page_rounds", "outcomes",
+        "wait_stages", "waits", "releases", "awaited_events", "rule_entries",
     ),
     "channel_sms": ("waves", "pace", "parked_receipts"),
     "channel_email": ("waves", "pace", "parked_receipts"),
@@ -97,6 +98,13 @@ class Replay:
         else:
             rows = await connection.fetch(asked.sql, *asked.arguments[0])
             assert answer(rows) == answer(asked.rows), f"{asked.schema}.{asked.name}{asked.arguments}"
+
+    async def interrupt(self) -> None:
+        """Roll back what was under way when the run was over."""
+        for connection, resources in self._open.values():
+            await connection.execute("ROLLBACK")
+            await resources.aclose()
+        self._open.clear()
 
     async def rows(self, schema: str, table: str) -> list[dict[str, Any]]:
         async with self._databases[schema].connection() as connection:
@@ -169,6 +177,7 @@ async def test_postgres_answers_every_statement_as_its_twin_did(
                 continue
             for asked in trace:
                 await replay.play(asked)
+            await replay.interrupt()
             await compare(replay, stores)
             await replay.empty()
             if not never_asked(replay.asked):
@@ -192,6 +201,7 @@ def by_hand() -> list[Asked]:
         (channel, "own_claim", (*wave, one, 9.0)),
         (channel, "own_claim", (*wave, other, 9.0)),
         (channel, "own_claim", (other, 0, 0, 0, one, 9.0)),
+        (channel, "own_record", (*wave, one)),
         (channel, "park", ([b"a", b"b"], now, now)),
         (channel, "postpone", (1, now + timedelta(hours=1))),
         (channel, "postpone", (7, now + timedelta(hours=1))),
@@ -199,8 +209,12 @@ def by_hand() -> list[Asked]:
         (channel, "unpark", ([2, 9],)),
         (channel, "count_parked", ()),
         (orchestrator, "open_command", command),
+        (orchestrator, "add_wait_stage", (one, 1, other, True, now, now)),
+        (orchestrator, "advance_wait_stage", (one, 1, 1, other, now + timedelta(hours=1))),
+        (orchestrator, "advance_wait_stage", (other, 1, 1, None, now)),
         (orchestrator, "drop_commands", ([one, other], [0, 0], [0, 0])),
         (orchestrator, "due_commands", (now, 5)),
+        (orchestrator, "unanswered_commands_come_now", (other, now, now)),
     ):
         sql = next(sql for sql, (own, _) in server.twins.items() if own == name)
         tx = server.store.begin()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from channel_email.channel import EmailChannel
 from channel_sms.channel import SmsChannel
-from orchestrator.adapters.statements import queries, wait_queries
+from orchestrator.adapters.statements import event_queries, queries, wait_queries
 from orchestrator.app import Parts
 from orchestrator.settings import OrchestratorSettings
 from simulated.broker import SimulatedBroker, SimulatedMessaging, SimulatedSource
@@ -21,6 +21,7 @@ from simulated.exchange import Exchange, SimulatedProvider
 from simulated.people import People, SimulatedCatalog
 from simulated.twins import channel as channel_twins
 from simulated.twins import orchestrator as orchestrator_twins
+from simulated.twins import standstill as standstill_twins
 from simulated.twins import status as status_twins
 from simulated.twins import twins_of
 from simulated.twins import waits as wait_twins
@@ -50,34 +51,49 @@ from sluice_storage import statements
 from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.projection import Projection
+from status_api.adapters.standstill import StandstillStore
 from status_api.handlers.projecting import Projector
+from status_api.handlers.standstill import Asker
 from status_api.handlers.sweeping import Sweeper
 
 SECRET: Final = bytes(range(32))
 REFERENCE_KEY: Final = derive_key(SECRET, JOB_REFERENCES)
 LEASE_SECONDS: Final = 3.0
-_LEFT_OUT: Final = frozenset({"measure", "forget", "events", "contact-changes", "waits"})
-"""What the simulated orchestrator does not do: housekeeping, and everything about events."""
+_LEFT_OUT: Final = frozenset({"measure", "forget", "contact-changes"})
+"""What the simulated orchestrator does not do: housekeeping, and telling of contacts that change."""
 
-_ORCHESTRATOR: Final = twins_of(queries, orchestrator_twins) | twins_of(wait_queries, wait_twins)
+_ORCHESTRATOR: Final = {
+    sql: twin
+    for statements_of, module in (
+        (queries, orchestrator_twins), (wait_queries, wait_twins), (event_queries, wait_twins),
+    )
+    for sql, twin in twins_of(statements_of, module).items()
+}  # fmt: skip
 _CHANNEL: Final = {
     sql: twin
     for name in ("ledger.sql", "pacing.sql", "receipts.sql")
     for sql, twin in twins_of(statements.load("sluice_channel", name), channel_twins).items()
 }
-_STATUS: Final = twins_of(statements.load("status_api", "projection.sql"), status_twins)
+_STATUS: Final = {
+    **twins_of(statements.load("status_api", "projection.sql"), status_twins),
+    **twins_of(statements.load("status_api", "standstill.sql"), standstill_twins),
+}
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 
 @dataclass
 class Patience:
-    """How soon things are tried again: in seconds, all much shorter than in production. `receipts` None: 72 hours."""
+    """How soon things are tried again: in seconds, all much shorter than in production.
+
+    `receipts` None: 72 hours. `silence` None: status never asks again, which is dear and of no use if it need not.
+    """
 
     command_deadline: float = 4.0
     longest_command_deadline: float = 8.0
     poll: float = 1.5
     receipts: float | None = None
+    silence: float | None = None
     credit: int = 64
 
 
@@ -210,7 +226,8 @@ def start_status(stage: Stage, machine: Machine) -> None:
     """Start a copy of what folds topics into status in a process; its HTTP side is left out."""
     database: Any = SimulatedDatabase(stage.world, machine, stage.servers["status"])
     messaging = SimulatedMessaging(stage.world, machine, stage.broker, stage.sources)
-    wait = stage.patience.receipts
+    patience = stage.patience
+    wait = patience.receipts
     deadline = timedelta(hours=72) if wait is None else timedelta(seconds=wait)
     projector = Projector(Projection(database, receipt_deadline=deadline), lambda: None)
     loops: dict[str, Loop] = {}
@@ -221,6 +238,9 @@ def start_status(stage: Stage, machine: Machine) -> None:
     ):
         consumer = messaging.batch_consumer(of, f"status-{name}", handler, max_records=200, is_transient=is_transient)
         loops[name] = consumer.run
+    if patience.silence is not None:
+        silence = timedelta(seconds=patience.silence)
+        loops["standstill"] = Asker(StandstillStore(database), messaging.publisher, stage.world.loop, silence).run
     if wait is not None:
         loops["deadlines"] = Sweeper(ReceiptDeadlines(database, deadline=deadline), stage.world.loop).run
     stage.run(machine, loops)

@@ -134,8 +134,10 @@ class SimulatedConnection:
         row = await self.fetchrow(sql, *arguments)
         return None if row is None else next(iter(row.values()))
 
-    async def execute(self, sql: str, *arguments: Any) -> None:
+    async def execute(self, sql: str, *arguments: Any) -> str:
+        """Return what a server says at the end, without the number of rows."""
         await self._ask(sql, [arguments])
+        return "DONE 0"
 
     async def executemany(self, sql: str, arguments: Iterable[Sequence[Any]]) -> None:
         await self._ask(sql, list(arguments), many=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+from simulated import event_invariants
 from simulated.copies import Stage
+from simulated.people import People
 from simulated.scenario import Scenario
 from simulated.twins.status import COUNTERS, Counted, counters_of, reason_of
+from simulated.watches import WaitWatch
 from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId
-from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients
+from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, TriggerAccepted
 from sluice_contracts.vocabulary import FailureCode, JobState, MessageState
 from status_api.adapters.rows import execution_row, trigger_row
 from status_api.domain.fold import JobFacts
@@ -50,17 +54,25 @@ def at_every_look(stage: Stage) -> Iterator[str]:
             yield f"the ledger does not balance: {ledger['trigger_id']} {_buckets(ledger)}"
 
 
-def at_the_end(stage: Stage, scenario: Scenario) -> Iterator[str]:
+def at_the_end(stage: Stage, scenario: Scenario, watch: WaitWatch) -> Iterator[str]:
     """Yield what is wrong when everything has come to rest."""
     yield from at_every_look(stage)
     yield from stage.fallen
+    yield from event_invariants.waits(stage, scenario, watch)
+    yield from event_invariants.starts(stage, scenario)
+    triggers = event_invariants.accepted_triggers(stage, scenario)
     for topic in topics.catalogue():
         for dead in stage.broker.records(topic.dead_letters):
             yield f"dead letter on {topic.name}: {dict(dead.headers)}"
-    yield from _balances(stage, scenario)
-    yield from _hand_overs(stage, scenario)
-    yield from _fates(stage, scenario)
+    yield from _balances(stage, triggers, scenario.people)
+    yield from _hand_overs(stage, triggers)
+    yield from _fates(stage)
     yield from _answers(stage)
+
+
+def all_final(stage: Stage) -> bool:
+    """Whether status has heard of the end of every trigger that it knows."""
+    return all(seen.status.is_final for seen in _overviews(stage))
 
 
 def stuck(stage: Stage) -> str:
@@ -98,9 +110,9 @@ def _overviews(stage: Stage) -> Iterator[Overview]:
             yield overview(trigger, [execution_row(own) for of, own in executions if of == trigger_id])  # type: ignore[arg-type]
 
 
-def _balances(stage: Stage, scenario: Scenario) -> Iterator[str]:
+def _balances(stage: Stage, triggers: Mapping[UUID, TriggerAccepted], everybody: People) -> Iterator[str]:
     known = {seen.trigger.trigger_id: seen for seen in _overviews(stage)}
-    for trigger_id, trigger in scenario.triggers.items():
+    for trigger_id, trigger in triggers.items():
         seen = known.get(trigger_id)
         if seen is None:
             yield f"accepted and unknown to status: {trigger_id}"
@@ -114,7 +126,7 @@ def _balances(stage: Stage, scenario: Scenario) -> Iterator[str]:
             case ContactRecipients(external_ids=names) | AddressRecipients(addresses=names):
                 people = len(set(names))
             case _:
-                people = sum(one.status == "active" for one in scenario.people.of(trigger.workspace_id))
+                people = sum(one.status == "active" for one in everybody.of(trigger.workspace_id))
         if not seen.trigger.cancelled:
             yield from _totals(seen, people)
 
@@ -133,12 +145,12 @@ def _buckets(ledger: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in ledger.items() if name != "executions"}
 
 
-def _hand_overs(stage: Stage, scenario: Scenario) -> Iterator[str]:
+def _hand_overs(stage: Stage, triggers: Mapping[UUID, TriggerAccepted]) -> Iterator[str]:
     epochs = _epochs(stage)
     times: Counter[tuple[str, int]] = Counter()
     for taken in stage.exchange.taken:
         times[taken.job_id, epochs[taken.job.execution_id, taken.job.round, taken.job.seq]] += 1
-    essential = _essential_executions(stage, scenario)
+    essential = _essential_executions(stage, triggers)
     for (job_id, epoch), number in times.items():
         allowed = 1
         if JobId.parse(job_id).execution_id in essential:
@@ -148,7 +160,7 @@ def _hand_overs(stage: Stage, scenario: Scenario) -> Iterator[str]:
             yield f"{job_id} was handed over {number} times in epoch {epoch}, allowed are {allowed}: {where}"
 
 
-def _fates(stage: Stage, scenario: Scenario) -> Iterator[str]:
+def _fates(stage: Stage) -> Iterator[str]:
     status = stage.servers["status"].store.table("jobs")
     facts: dict[str, JobFacts] = {str(JobId(row["execution_id"], row["seq"])): row["facts"] for row in status.values()}
     taken = {one.job_id for one in stage.exchange.taken}
@@ -174,6 +186,9 @@ def _message(stage: Stage, job_id: str, known: JobFacts, said: MessageState | No
     expected = said or MessageState.ACCEPTED
     if stage.patience.receipts is not None and expected.rank <= MessageState.SENT.rank:
         expected = MessageState.UNKNOWN
+    if stage.patience.silence is not None and known.message < expected.rank:
+        # What a receipt said is said once: whoever asks again hears what became of the hand-over.
+        return
     if known.message != expected.rank:
         yield f"the message of {job_id} stands at rank {known.message}, the provider's last word is {expected}"
 
@@ -202,15 +217,17 @@ def _epochs(stage: Stage) -> dict[tuple[UUID, int, int], int]:
     for topic in topics.catalogue():
         if topic.name.startswith("commands."):
             for record in stage.broker.records(topic.name):
+                if record.message_type != JobsCommanded.TYPE:
+                    continue
                 body = orjson.loads(record.value)
                 for seq in body["jobs"]["seq"]:
                     epochs[UUID(body["execution_id"]), body["round"], seq] = body["epoch"]
     return epochs
 
 
-def _essential_executions(stage: Stage, scenario: Scenario) -> set[UUID]:
+def _essential_executions(stage: Stage, triggers: Mapping[UUID, TriggerAccepted]) -> set[UUID]:
     return {
         row["execution_id"]
         for row in stage.servers["status"].store.table("executions").values()
-        if scenario.triggers[row["trigger_id"]].category.is_essential
+        if triggers[row["trigger_id"]].category.is_essential
     }

@@ -31,6 +31,7 @@ class Misfortunes:
             (weather.drops, self._drop),
             (weather.rewinds, self._rewind),
             (weather.repeats, self._repeat),
+            (weather.losses, self._lose),
         ):
             for _ in range(number):
                 self._plan(0.5 + fate.random() * (weather.calm_at - 0.5), blow)
@@ -82,6 +83,18 @@ class Misfortunes:
                 committed[partition] = max(0, offset - fate.randint(0, 3))
             self._world.note("rewound", source.group)
             source.evict()
+
+    def _lose(self) -> None:
+        """A topic has lost its log before status had read it."""
+        fate = self._world.fate
+        topic, group = fate.choice([(topics.EXECUTIONS, "status-executions"), (topics.DELIVERIES, "status-deliveries")])
+        committed = self._stage.broker.group(group).committed
+        for partition in self._stage.broker.partitions([topic]):
+            committed[partition] = self._stage.broker.end(partition)
+        self._world.note("lost", topic)
+        for source in self._stage.sources:
+            if source.group == group and source.is_member:
+                source.evict()
 
     def _repeat(self) -> None:
         """A producer that had no answer has stored a record once more."""

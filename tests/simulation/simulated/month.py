@@ -16,6 +16,7 @@ from simulated.loop import SimulationLoop
 from simulated.people import People
 from simulated.scenario import Scenario
 from simulated.surroundings import HOURS, prepared, uncollected
+from simulated.watches import WaitWatch
 from simulated.world import Weather, World
 from sluice_catalog.models import (
     Contact,
@@ -52,6 +53,7 @@ def play_month(
     exchange = Exchange(world, broker, REFERENCE_KEY, len(contacts))
     exchange.stops = 0.0
     stage = Stage(world, people, broker, exchange, Patience(poll=LOOK.total_seconds()))
+    waits = WaitWatch(stage.servers["orchestrator"].store)
     trigger = TriggerAccepted(
         trigger_id=UUID(int=7),
         workspace_id=WORKSPACE,
@@ -64,7 +66,7 @@ def play_month(
     scenario = Scenario.of(people, trigger)
     with uncollected(0), prepared(world, HOURS) as errors:
         loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), trigger))))
-        assert not [*invariants.at_the_end(stage, scenario), *errors, *loop.failures]
+        assert not [*invariants.at_the_end(stage, scenario, waits), *errors, *loop.failures]
         loop.end()
     orders = {
         row["execution_id"]: row["step_order"] for row in stage.servers["status"].store.table("executions").values()

@@ -11,15 +11,19 @@ from typing import Any
 from uuid import UUID
 
 from simulated.world import Machine, World
+from sluice_catalog.events import EventKey
 from sluice_catalog.models import (
     Contact,
     ProviderAccount,
     Suppression,
     TemplateReference,
     TemplateVersion,
+    TriggerRule,
+    WaitStep,
     WorkflowVersion,
     WorkspaceSettings,
 )
+from sluice_catalog.profiles import GivenProfile
 from sluice_contracts.vocabulary import Channel, SuppressionReason
 
 
@@ -31,6 +35,7 @@ class People:
         self.templates: dict[UUID, TemplateVersion] = {}
         self.workflows: dict[tuple[UUID, int], WorkflowVersion] = {}
         self.accounts: dict[UUID, ProviderAccount] = {}
+        self.rules: dict[EventKey, list[TriggerRule]] = {}
         self.suppressions: dict[tuple[UUID, Channel, str], SuppressionReason] = {}
 
     def of(self, workspace_id: UUID) -> list[Contact]:
@@ -101,6 +106,22 @@ class SimulatedCatalog:
             await self._ask("suppress")
         for entry in entries:
             self._people.suppressions.setdefault((entry.workspace_id, entry.channel, entry.address), entry.reason)
+
+    async def keep_profiles(self, given: Sequence[GivenProfile]) -> None:
+        assert not given, "nobody says anything of people here"
+
+    async def rules_for(self, keys: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
+        await self._ask("rules_for")
+        return {key: self._people.rules[key] for key in keys if key in self._people.rules}
+
+    async def waited_for(self, keys: Collection[EventKey]) -> dict[EventKey, set[str]]:
+        await self._ask("waited_for")
+        found: dict[EventKey, set[str]] = {}
+        for workflow in self._people.workflows.values():
+            for step in workflow.steps:
+                if isinstance(step, WaitStep) and (workflow.workspace_id, step.event) in keys:
+                    found.setdefault((workflow.workspace_id, step.event), set()).add(step.correlation)
+        return found
 
     async def _ask(self, what: str) -> None:
         await self._world.remote(self._machine, "poll", what, lambda: None)

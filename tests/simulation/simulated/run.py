@@ -18,6 +18,7 @@ from simulated.misfortunes import Misfortunes
 from simulated.scenario import CHANNELS, Scenario
 from simulated.surroundings import SECONDS, SHORT_MINUTE, prepared, uncollected
 from simulated.variants import Variant, built
+from simulated.watches import StatusWatch, WaitWatch
 from simulated.world import Machine, World
 from sluice_channel.reports import unpack
 from sluice_contracts import topics
@@ -30,6 +31,8 @@ from status_api.domain.progress import state_of
 LOOK_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 400.0
 """How long after the last misfortune everything may take to come to rest."""
+
+_OPEN_WORK: Final = ("commands", "stages", "wait_stages", "releases")
 
 
 @dataclass
@@ -76,11 +79,17 @@ class _Play:
         self.scenario = Scenario(fate, START, channels)
         broker = SimulatedBroker(partitions=fate.choice([1, 2, 3]))
         self.exchange = Exchange(world, broker, REFERENCE_KEY, len(self.scenario.people.contacts))
-        patience = Patience(receipts=fate.choice([None, None, None, 5.0]), credit=fate.choice([1, 2, 64]))
+        patience = Patience(
+            receipts=fate.choice([None, None, None, 5.0]),
+            silence=4.0 if world.weather.losses else None,
+            credit=fate.choice([1, 2, 64]),
+        )
         self.stage = Stage(world, self.scenario.people, broker, self.exchange, patience, trace)
         self.violations: list[str] = []
         self._retries = fate.random() < 0.2
         self._machines: list[Machine] = []
+        self._status = StatusWatch(self.stage.servers["status"].store)
+        self._waits = WaitWatch(self.stage.servers["orchestrator"].store)
         self._misfortunes = Misfortunes(self.stage, self._machines)
         self._starters: dict[str, Callable[[Stage, Machine], None]] = {}
         for name, starter in (("orchestrator", start_orchestrator), ("status", start_status)):
@@ -96,7 +105,7 @@ class _Play:
         for name in self._starters:
             self._start(name)
         for planned in self.scenario.planned:
-            record = outbound(topics.triggers(planned.lane), planned.message)
+            record = outbound(planned.topic, planned.message)
             self._world.later(planned.at, lambda record=record: self.stage.bring(record))
         self._misfortunes.announce()
         last = max((planned.at for planned in self.scenario.planned), default=0.0)
@@ -107,6 +116,7 @@ class _Play:
             if changes != seen:
                 seen = changes
                 self.violations += invariants.at_every_look(self.stage)
+            self.violations += [*self._status.violations, *self._waits.violations]
             now = self._world.loop.time()
             if now > last and self._is_at_rest():
                 if self._retry():
@@ -114,19 +124,21 @@ class _Play:
                 if not self._world.is_calm:
                     self._misfortunes.hurry()
                     continue
-                self.violations += invariants.at_the_end(self.stage, self.scenario)
+                self.violations += invariants.at_the_end(self.stage, self.scenario, self._waits)
                 return
             if now > max(last, self._world.weather.calm_at) + LONGEST_SECONDS:
                 self.violations.append(invariants.stuck(self.stage))
 
     def _is_at_rest(self) -> bool:
-        tables = [self.stage.servers["orchestrator"].store.table(name) for name in ("commands", "stages")]
+        tables = [self.stage.servers["orchestrator"].store.table(name) for name in _OPEN_WORK]
         tables += [server.store.table("parked_receipts") for server in self.stage.servers.values()]
         if self.stage.patience.receipts is not None:
             tables.append(self.stage.servers["status"].store.table("receipt_deadlines"))
         return (
             not any(tables)
+            and all(row["outcome"] for row in self.stage.servers["orchestrator"].store.table("waits").values())
             and not self.exchange.receipts_to_come
+            and (self.stage.patience.silence is None or invariants.all_final(self.stage))
             and len(self._machines) == len(self._starters)
             and not any(lag for _, lag in invariants.lags(self.stage))
         )

@@ -9,16 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from simulated.events import ORDERS, STARTING, drawn_events, rule_for, waiting_steps
 from simulated.people import People
 from sluice_catalog.models import (
     Contact,
     ProviderAccount,
     TemplateVariant,
     TemplateVersion,
+    WaitStep,
     WorkflowStep,
     WorkflowVersion,
 )
+from sluice_contracts import topics
 from sluice_contracts.messages.content import Content, InlineEmail, InlineSms
+from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.messages.trigger import (
     AddressRecipients,
     AllRecipients,
@@ -39,11 +43,11 @@ SIZES = (1, 2, 2, 3, 3, 5, 5, 8, 8, 13, 13, 21, 55, 60, 105, 205)
 
 @dataclass(frozen=True)
 class Planned:
-    """A message on a trigger's topic, at so many seconds from the start."""
+    """A message from outside, at so many seconds from the start."""
 
     at: float
-    lane: Lane
-    message: TriggerAccepted | TriggerActionRequested
+    topic: str
+    message: TriggerAccepted | TriggerActionRequested | EventOccurred
 
 
 def contact(number: int, workspace_id: UUID, **values: Any) -> Contact:
@@ -80,11 +84,16 @@ class Scenario:
         self._fate = fate
         self._start = start
         self._channels = channels
+        self.events: list[tuple[float, EventOccurred]] = []
+        self._is_eventful = fate.random() < 0.4
         self._workspaces = [UUID(int=number) for number in range(1, fate.choice([2, 2, 3]))]
         for workspace_id in self._workspaces:
             self._populate(workspace_id)
         for number in range(fate.choice([1, 1, 2, 3])):
             self._add_trigger(number)
+        if self._is_eventful:
+            for workspace_id in self._workspaces:
+                self._add_events(workspace_id)
         self.planned.sort(key=lambda planned: planned.at)
 
     @classmethod
@@ -94,6 +103,7 @@ class Scenario:
         scenario.people = people
         scenario.triggers = {trigger.trigger_id: trigger}
         scenario.planned = []
+        scenario.events = []
         return scenario
 
     def _populate(self, workspace_id: UUID) -> None:
@@ -139,7 +149,8 @@ class Scenario:
             channel = recipients.channel if isinstance(recipients, AddressRecipients) else fate.choice(self._channels)
             plan = DirectSend(channel=channel, content=_content(channel))
         else:
-            plan = self._workflow(workspace_id, category, number)
+            workflow = self._workflow(workspace_id, category, number)
+            plan = WorkflowStart(workflow_id=workflow.workflow_id, version=1, name=workflow.name)
         trigger = TriggerAccepted(
             trigger_id=UUID(int=fate.getrandbits(128), version=4),
             workspace_id=workspace_id,
@@ -147,14 +158,15 @@ class Scenario:
             lane=lane,
             category=category,
             plan=plan,
+            variables={"order": fate.choice(ORDERS)},
             recipients=recipients,
             excluded_contacts=["c1"] if fate.random() < 0.2 else [],
             trigger_at=accepted_at + timedelta(seconds=3) if fate.random() < 0.15 else None,
         )
         self.triggers[trigger.trigger_id] = trigger
-        self.planned.append(Planned(at, lane, trigger))
+        self.planned.append(Planned(at, topics.triggers(lane), trigger))
         if fate.random() < 0.2:
-            self.planned.append(Planned(at + fate.random() * 5, lane, trigger))
+            self.planned.append(Planned(at + fate.random() * 5, topics.triggers(lane), trigger))
         self._add_requests(trigger, at)
 
     def _add_requests(self, trigger: TriggerAccepted, at: float) -> None:
@@ -174,7 +186,7 @@ class Scenario:
             requested_at=self._start + timedelta(milliseconds=int(at * 1000)),
             action=action,
         )
-        self.planned.append(Planned(at, Lane.PRIORITY, request))
+        self.planned.append(Planned(at, topics.triggers(Lane.PRIORITY), request))
 
     def _recipients(self, workspace_id: UUID) -> Recipients:
         fate = self._fate
@@ -188,7 +200,7 @@ class Scenario:
         some = fate.sample(everybody, fate.randint(1, len(everybody)))
         return ContactRecipients(external_ids=[*some, *(["nobody"] if kind > 0.9 else [])])
 
-    def _workflow(self, workspace_id: UUID, category: Category, number: int) -> WorkflowStart:
+    def _workflow(self, workspace_id: UUID, category: Category, number: int) -> WorkflowVersion:
         fate = self._fate
         workflow_id = UUID(int=workspace_id.int << 40 | number + 1)
         common = {"workflow_id": workflow_id, "workspace_id": workspace_id, "version": 1, "category": category}
@@ -203,11 +215,23 @@ class Scenario:
         else:
             workflow = WorkflowVersion(**common, name="Steps", type=WorkflowType.STEPS, steps=self._steps())
         self.people.workflows[workflow_id, 1] = workflow
-        return WorkflowStart(workflow_id=workflow_id, version=1, name=workflow.name)
+        return workflow
 
-    def _steps(self) -> tuple[WorkflowStep, ...]:
+    def _add_events(self, workspace_id: UUID) -> None:
         fate = self._fate
-        steps = []
+        for number in range(fate.choice([0, 1, 2])):
+            category = fate.choice([Category.MARKETING, Category.TRANSACTIONAL])
+            workflow = self._workflow(workspace_id, category, 8 + number)
+            self.people.rules.setdefault((workspace_id, STARTING), []).append(rule_for(fate, number, workflow))
+        drawn = drawn_events(fate, self._start, workspace_id)
+        self.events += drawn
+        self.planned += [Planned(at, topics.EVENTS, event) for at, event in drawn]
+
+    def _steps(self) -> tuple[WorkflowStep | WaitStep, ...]:
+        fate = self._fate
+        if self._is_eventful and fate.random() < 0.7:
+            return waiting_steps(fate, self._channels)
+        steps: list[WorkflowStep] = []
         for order in range(1, fate.choice([3, 3, 4])):
             channel = fate.choice(self._channels)
             condition = "steps['step-1'].state == 'sent'" if order > 1 and fate.random() < 0.4 else None

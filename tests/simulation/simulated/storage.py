@@ -6,7 +6,7 @@ one is over and then runs again from its beginning. Where two would wait for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ class Store:
         self.name = name
         self.now = clock
         self.changes = 0
+        self.on_commit: Callable[[Mapping[str, Mapping[Key, Row | None]]], None] = lambda written: None
         self._tables: dict[str, dict[Key, Row]] = {}
         self.owners: dict[Place, Transaction] = {}
         self.sharers: dict[Place, list[Transaction]] = {}
@@ -149,6 +150,7 @@ class Transaction:
     def commit(self) -> None:
         """Make everything written visible to all."""
         self.store.changes += bool(self._written)
+        self.store.on_commit(self._written)
         for table, rows in self._written.items():
             committed = self.store.table(table)
             for key, row in rows.items():

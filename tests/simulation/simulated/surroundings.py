@@ -35,7 +35,11 @@ HOURS: Final = {
 SHORT_MINUTE: Final = 1.5
 """How many seconds a minute of a workflow lasts where a run is to be over in seconds."""
 
-_MINUTES: Final = ("orchestrator.domain.plan.timedelta", "orchestrator.adapters.waits.timedelta")
+_MINUTES: Final = (
+    "orchestrator.domain.plan.timedelta",
+    "orchestrator.domain.rules.timedelta",
+    "orchestrator.adapters.waits.timedelta",
+)
 _HARMLESS: Final = frozenset({"account.refused"})
 
 

@@ -29,13 +29,22 @@ OFTEN: Final = frozenset(
         "elect_sweeper",
         "due_pages",
         "begin",
+        "first_wait_stage",
+        "elect",
+        "standing_still",
+        "never_started",
+        "never_planned",
+        "nameless",
+        "lanes",
+        "overdue_triggers",
+        "due_releases",
     }
 )
 """Statements that loops ask again and again; a crash there is seldom interesting."""
 
 DANGERS: Final = {
     "orchestrator": {"sql": 8, "publish": 6, "offsets": 3, "poll": 1},
-    "status": {"sql": 8, "offsets": 4},
+    "status": {"sql": 8, "publish": 1, "offsets": 4},
     "channel": {"sql": 8, "publish": 5, "provider": 8, "offsets": 3, "poll": 1},
 }
 """What the copies of a service die at, and how often."""
@@ -54,6 +63,7 @@ class Weather:
     drops: int = 0
     rewinds: int = 0
     repeats: int = 0
+    losses: int = 0
 
     @classmethod
     def drawn(cls, fate: random.Random) -> Weather:
@@ -68,6 +78,7 @@ class Weather:
             drops=fate.choice([0, 1, 2]),
             rewinds=fate.choice([0, 0, 1, 2]),
             repeats=fate.choice([0, 1, 3]),
+            losses=fate.choice([0] * 7 + [1, 2]),
         )
 
 

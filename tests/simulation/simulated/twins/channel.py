@@ -143,6 +143,28 @@ def facts_of_jobs(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
     return [{"place": place} | {name: row[name] for name in names} for place, _, row in _waves_with(tx, columns)]
 
 
+def pages_recorded(tx: Transaction, execution_id: UUID, first: int, until: int, limit: int) -> list[Row]:
+    found = {
+        row["page"]
+        for key, row in tx.rows("waves")
+        if key[0] == execution_id and first <= key[1] < until and row["recorded_at"] is not None
+    }
+    return [{"page": page} for page in sorted(found)[:limit]]
+
+
+def waves_of_pages(tx: Transaction, execution_id: UUID, pages: Sequence[int]) -> list[Row]:
+    names = ("page", "round", "workspace_id", "trigger_id", "epoch", "facts", "reports")
+    found = [
+        (key, row)
+        for key, row in tx.rows("waves")
+        if key[0] == execution_id and key[1] in pages and row["recorded_at"] is not None
+    ]
+    return [
+        {name: row[name] for name in names} | {"proven": row["proven"] or []}
+        for _, row in sorted(found, key=lambda wave: wave[0])
+    ]
+
+
 def open_bucket(tx: Transaction, account_id: UUID) -> list[Row]:
     if tx.get("pace", account_id) is None:
         tx.put("pace", account_id, {"account_id": account_id, "next_at": LONG_AGO, "horizon": LONG_AGO})

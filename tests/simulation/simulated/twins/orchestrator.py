@@ -19,6 +19,8 @@ _COMMAND = (
     "opened_at", "due_at",
 )  # fmt: skip
 
+_OPEN_WORK = ("stages", "wait_stages", "releases")
+
 
 def record_triggers(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
     names = (
@@ -319,7 +321,8 @@ def note_request(
     is_open = (
         known["accepted"] is None
         or (known["mode"] == "paused" and mode == "running")
-        or any(row["trigger_id"] == trigger_id for _, row in tx.rows("stages"))
+        or any(row["trigger_id"] == trigger_id for name in _OPEN_WORK for _, row in tx.rows(name))
+        or any(row["trigger_id"] == trigger_id and row["outcome"] is None for _, row in tx.rows("waits"))
         or any(row["execution_id"] in _executions(tx, trigger_id) for _, row in tx.rows("commands"))
     )
     if (
@@ -335,6 +338,18 @@ def note_request(
 
 def resting_commands_come_now(tx: Transaction, trigger_id: UUID, now: datetime) -> list[Row]:
     return _set_due(tx, trigger_id, now)
+
+
+def unanswered_commands_come_now(
+    tx: Transaction, trigger_id: UUID, opened_before: datetime, now: datetime
+) -> list[Row]:
+    executions = _executions(tx, trigger_id)
+    for key, row in sorted(tx.rows("commands"), key=lambda command: command[0]):
+        if row["execution_id"] in executions and _is_unanswered(row, opened_before, now):
+            known = _locked(tx, "commands", key)
+            if known is not None and _is_unanswered(known, opened_before, now):
+                tx.change("commands", key, due_at=now)
+    return []
 
 
 def waiting_commands_rest(tx: Transaction, trigger_id: UUID) -> list[Row]:
@@ -457,6 +472,10 @@ def _set_due(tx: Transaction, trigger_id: UUID, due_at: datetime) -> list[Row]:
         if row["execution_id"] in executions and row["sends"] == 0:
             tx.change("commands", key, due_at=due_at)
     return []
+
+
+def _is_unanswered(row: Row, opened_before: datetime, now: datetime) -> bool:
+    return row["sends"] > 0 and row["opened_at"] < opened_before and row["due_at"] > now  # type: ignore[no-any-return]
 
 
 def _sorted_commands(rows: Any) -> list[Row]:

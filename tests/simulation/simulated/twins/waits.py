@@ -1,17 +1,327 @@
-"""What requests about triggers do to waits for events, of which the simulated workflows have none."""
+"""Twins of `orchestrator/sql/waits.sql` and `events.sql`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from simulated.storage import Row, Transaction
+from simulated.storage import INFINITY, Row, Transaction
+from simulated.twins import truth
+
+WaitKey = tuple[UUID, int, int]
 
 
-def _nothing(_: Transaction, __: UUID, ___: datetime | None = None) -> list[Row]:
+def add_wait_stage(
+    tx: Transaction, trigger_id: UUID, step_order: int, workspace_id: UUID, walks: bool, scheduled_for: datetime,
+    due_at: datetime | None,
+) -> list[Row]:  # fmt: skip
+    if tx.get("wait_stages", (trigger_id, step_order)) is None:
+        tx.put("wait_stages", (trigger_id, step_order), {
+            "trigger_id": trigger_id, "step_order": step_order, "workspace_id": workspace_id, "walks": walks,
+            "scheduled_for": scheduled_for, "due_at": due_at or INFINITY, "next_page": 0, "cursor": None,
+        })  # fmt: skip
     return []
 
 
-wait_stages_rest = waits_rest = releases_rest = _nothing
-wait_stages_go_on = waits_go_on = releases_go_on = _nothing
-drop_wait_stages = drop_waits = drop_releases = stop_released_executions = _nothing
+def first_wait_stage(tx: Transaction, now: datetime) -> list[Row]:
+    due = sorted((row for _, row in tx.rows("wait_stages") if row["due_at"] <= now), key=lambda row: row["due_at"])
+    return [{"trigger_id": row["trigger_id"]} for row in due[:1]]
+
+
+def hold_wait_stage(tx: Transaction, trigger_id: UUID, now: datetime) -> list[Row]:
+    names = ("trigger_id", "step_order", "workspace_id", "walks", "next_page", "cursor")
+    held = []
+    for key, row in tx.rows("wait_stages"):
+        if key[0] == trigger_id and row["due_at"] <= now and tx.can_lock("wait_stages", key):
+            tx.lock("wait_stages", key)
+            held.append({name: row[name] for name in names})
+    return held
+
+
+def advance_wait_stage(
+    tx: Transaction, trigger_id: UUID, step_order: int, next_page: int, cursor: UUID | None, not_before: datetime
+) -> list[Row]:
+    key = (trigger_id, step_order)
+    row = _locked(tx, "wait_stages", key)
+    if row is not None:
+        tx.change("wait_stages", key, next_page=next_page, cursor=cursor, due_at=max(row["due_at"], not_before))
+    return []
+
+
+def close_wait_stage(tx: Transaction, trigger_id: UUID, step_order: int) -> list[Row]:
+    if _locked(tx, "wait_stages", (trigger_id, step_order)) is not None:
+        tx.delete("wait_stages", (trigger_id, step_order))
+    return []
+
+
+def count_walked_cohort(tx: Transaction, trigger_id: UUID, total: int) -> list[Row]:
+    row = _locked(tx, "triggers", trigger_id)
+    if row is not None and row["cohort_total"] is None:
+        tx.change("triggers", trigger_id, cohort_total=total)
+    return []
+
+
+def hold_name(tx: Transaction, workspace_id: UUID, name: str) -> list[Row]:
+    tx.lock("advisory", (workspace_id, name))
+    return truth(None)
+
+
+def open_waits(
+    tx: Transaction, trigger_id: UUID, step_order: int, workspace_id: UUID, event: str, correlation: str,
+    until: datetime, seqs: Sequence[int], keys: Sequence[str | None], since: datetime, cause: UUID | None,
+) -> list[Row]:  # fmt: skip
+    for seq, key in sorted(zip(seqs, keys, strict=True)):
+        if tx.get("waits", (trigger_id, step_order, seq)) is None:
+            tx.put("waits", (trigger_id, step_order, seq), {
+                "trigger_id": trigger_id, "step_order": step_order, "seq": seq, "workspace_id": workspace_id,
+                "event": event, "correlation": correlation, "key": key, "since": since, "cause": cause, "until": until,
+                "due_at": until, "outcome": None, "event_id": None, "data": None,
+            })  # fmt: skip
+    return []
+
+
+def meet_earlier_events(tx: Transaction, trigger_id: UUID, step_order: int, seqs: Sequence[int]) -> list[Row]:
+    met = []
+    for seq in seqs:
+        key = (trigger_id, step_order, seq)
+        row = tx.get("waits", key)
+        if row is None or row["outcome"] is not None:
+            continue
+        found = [event for _, event in tx.rows("awaited_events") if _would_end(row, event)]
+        if found:
+            first = min(found, key=lambda event: (event["accepted_at"], event["event_id"]))
+            tx.change("waits", key, outcome="received", event_id=first["event_id"], data=first["data"])
+            met.append({"seq": seq})
+    return met
+
+
+def keep_event(
+    tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str, event_id: UUID,
+    accepted_at: datetime, data: Any,
+) -> list[Row]:  # fmt: skip
+    place = (workspace_id, event, correlation, key, event_id)
+    if tx.get("awaited_events", place) is None:
+        tx.put("awaited_events", place, {
+            "workspace_id": workspace_id, "event": event, "correlation": correlation, "key": key,
+            "event_id": event_id, "accepted_at": accepted_at, "data": data,
+        })  # fmt: skip
+    return []
+
+
+def waiting_for(tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str) -> list[Row]:
+    found = {row["trigger_id"] for _, row in tx.rows("waits") if _waits_for(row, workspace_id, event, correlation, key)}
+    return [{"trigger_id": trigger_id} for trigger_id in sorted(found)]
+
+
+def end_waits(
+    tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str, trigger_ids: Sequence[UUID],
+    event_id: UUID, data: Any, accepted_at: datetime,
+) -> list[Row]:  # fmt: skip
+    ended = []
+    for place in sorted(
+        place
+        for place, row in tx.rows("waits")
+        if _waits_for(row, workspace_id, event, correlation, key)
+        and row["trigger_id"] in trigger_ids
+        and row["since"] <= accepted_at < row["until"]
+        and row["cause"] != event_id
+    ):
+        row = _locked(tx, "waits", place)
+        if row is not None and row["outcome"] is None:
+            tx.change("waits", place, outcome="received", event_id=event_id, data=data)
+            ended.append(_place(place))
+    return ended
+
+
+def overdue_triggers(tx: Transaction, now: datetime, limit: int) -> list[Row]:
+    return _first_triggers([row for row in _open(tx) if row["due_at"] <= now], limit)
+
+
+def time_out(tx: Transaction, now: datetime, trigger_ids: Sequence[UUID], limit: int) -> list[Row]:
+    due = [row for row in _open(tx) if row["due_at"] <= now and row["trigger_id"] in trigger_ids]
+    ended: list[Row] = []
+    for row in sorted(due, key=lambda row: row["due_at"]):
+        place = (row["trigger_id"], row["step_order"], row["seq"])
+        if len(ended) < limit and tx.can_lock("waits", place):
+            tx.change("waits", place, outcome="timed_out")
+            ended.append(_place(place) | {"until": row["until"]})
+    return ended
+
+
+def add_release(
+    tx: Transaction, release_id: UUID, trigger_id: UUID, step_order: int, page: int, seqs: Sequence[int],
+    scheduled_for: datetime, due_at: datetime | None,
+) -> list[Row]:  # fmt: skip
+    tx.put("releases", release_id, {
+        "release_id": release_id, "trigger_id": trigger_id, "step_order": step_order, "page": page,
+        "seqs": list(seqs), "scheduled_for": scheduled_for, "due_at": due_at or INFINITY,
+    })  # fmt: skip
+    return []
+
+
+def due_releases(tx: Transaction, now: datetime, limit: int) -> list[Row]:
+    return _first_triggers([row for _, row in tx.rows("releases") if row["due_at"] <= now], limit)
+
+
+def take_releases(tx: Transaction, now: datetime, trigger_ids: Sequence[UUID], limit: int) -> list[Row]:
+    due = [row for _, row in tx.rows("releases") if row["due_at"] <= now and row["trigger_id"] in trigger_ids]
+    taken: list[Row] = []
+    for row in sorted(due, key=lambda row: row["due_at"]):
+        if len(taken) < limit and tx.can_lock("releases", row["release_id"]):
+            tx.delete("releases", row["release_id"])
+            taken.append({name: row[name] for name in ("trigger_id", "step_order", "page", "seqs")})
+    return taken
+
+
+def release_jobs(tx: Transaction, execution_id: UUID, jobs: int, now: datetime) -> list[Row]:
+    row = _locked(tx, "executions", execution_id)
+    trigger = row and tx.get("triggers", row["trigger_id"])
+    if row is None or trigger is None:
+        return []
+    commanded = row["commanded"] + jobs
+    is_last = trigger["cohort_total"] is not None and commanded >= trigger["cohort_total"]
+    finished_at = now if row["finished_at"] is None and is_last else row["finished_at"]
+    tx.change("executions", execution_id, commanded=commanded, finished_at=finished_at)
+    return [{"commanded": commanded, "finished_at": finished_at}]
+
+
+def wait_outcomes(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    names = ("trigger_id", "step_order", "seq", "outcome", "data")
+    return [
+        {name: row[name] for name in names}
+        for trigger_id, first, behind in zip(*columns, strict=True)
+        for _, row in tx.rows("waits")
+        if row["trigger_id"] == trigger_id and first <= row["seq"] < behind and row["outcome"] is not None
+    ]
+
+
+def waits_rest(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    for place in _open_places(tx, trigger_id):
+        if _is_open(_locked(tx, "waits", place)):
+            tx.change("waits", place, due_at=INFINITY)
+    return []
+
+
+def wait_stages_rest(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _set_due(tx, "wait_stages", trigger_id, lambda row: INFINITY)
+
+
+def releases_rest(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _set_due(tx, "releases", trigger_id, lambda row: INFINITY)
+
+
+def waits_go_on(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    for place in _open_places(tx, trigger_id):
+        row = _locked(tx, "waits", place)
+        if row is not None and _is_open(row):
+            tx.change("waits", place, due_at=row["until"])
+    return []
+
+
+def wait_stages_go_on(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _set_due(tx, "wait_stages", trigger_id, lambda row: row["scheduled_for"])
+
+
+def releases_go_on(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _set_due(tx, "releases", trigger_id, lambda row: row["scheduled_for"])
+
+
+def drop_waits(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    for place in _open_places(tx, trigger_id):
+        if _is_open(_locked(tx, "waits", place)):
+            tx.delete("waits", place)
+    return []
+
+
+def drop_wait_stages(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _drop(tx, "wait_stages", trigger_id)
+
+
+def drop_releases(tx: Transaction, trigger_id: UUID) -> list[Row]:
+    return _drop(tx, "releases", trigger_id)
+
+
+def stop_released_executions(tx: Transaction, trigger_id: UUID, now: datetime) -> list[Row]:
+    trigger = tx.get("triggers", trigger_id)
+    for key, row in tx.rows("executions"):
+        if row["trigger_id"] == trigger_id and row["finished_at"] is None and trigger is not None:
+            total = row["expected"] if trigger["cohort_total"] is None else trigger["cohort_total"]
+            tx.change("executions", key, finished_at=now, never_commanded=max(0, total - row["commanded"]))
+    return []
+
+
+def enter_rules(
+    tx: Transaction, rule_ids: Sequence[UUID], external_ids: Sequence[str], event_ids: Sequence[UUID],
+    moments: Sequence[datetime], afters: Sequence[datetime | None],
+) -> list[Row]:  # fmt: skip
+    entered = []
+    for rule_id, external_id, event_id, at, after in sorted(
+        zip(rule_ids, external_ids, event_ids, moments, afters, strict=True), key=lambda row: row[:2]
+    ):
+        known = _locked(tx, "rule_entries", (rule_id, external_id))
+        if (
+            known is None
+            or known["event_id"] == event_id
+            or (after is not None and known["entered_at"] <= after)
+        ):  # fmt: skip
+            tx.put("rule_entries", (rule_id, external_id), {
+                "rule_id": rule_id, "external_id": external_id, "event_id": event_id, "entered_at": at,
+            })  # fmt: skip
+            entered.append({"rule_id": rule_id, "external_id": external_id})
+    return entered
+
+
+def _would_end(wait: Row, event: Row) -> bool:
+    return (
+        all(event[name] == wait[name] for name in ("workspace_id", "event", "correlation", "key"))
+        and event["accepted_at"] >= wait["since"]
+        and event["event_id"] != wait["cause"]
+    )
+
+
+def _waits_for(row: Row, workspace_id: UUID, event: str, correlation: str, key: str) -> bool:
+    return _is_open(row) and (row["workspace_id"], row["event"], row["correlation"], row["key"]) == (
+        workspace_id, event, correlation, key,
+    )  # fmt: skip
+
+
+def _is_open(row: Row | None) -> bool:
+    return row is not None and row["outcome"] is None
+
+
+def _open(tx: Transaction) -> list[Row]:
+    return [row for _, row in tx.rows("waits") if row["outcome"] is None]
+
+
+def _open_places(tx: Transaction, trigger_id: UUID) -> list[WaitKey]:
+    return sorted(place for place, row in tx.rows("waits") if place[0] == trigger_id and row["outcome"] is None)
+
+
+def _first_triggers(rows: Sequence[Row], limit: int) -> list[Row]:
+    first = sorted(rows, key=lambda row: row["due_at"])[:limit]
+    return [{"trigger_id": trigger_id} for trigger_id in sorted({row["trigger_id"] for row in first})]
+
+
+def _set_due(tx: Transaction, table: str, trigger_id: UUID, due: Any) -> list[Row]:
+    for key, row in tx.rows(table):
+        if row["trigger_id"] == trigger_id:
+            tx.change(table, key, due_at=due(row))
+    return []
+
+
+def _drop(tx: Transaction, table: str, trigger_id: UUID) -> list[Row]:
+    for key, row in tx.rows(table):
+        if row["trigger_id"] == trigger_id:
+            tx.delete(table, key)
+    return []
+
+
+def _locked(tx: Transaction, table: str, key: Any) -> Row | None:
+    tx.lock(table, key)
+    return tx.get(table, key)
+
+
+def _place(place: WaitKey) -> Row:
+    return {"trigger_id": place[0], "step_order": place[1], "seq": place[2]}

@@ -1,0 +1,50 @@
+"""What must hold at every commit: a status only moves forward, and a wait that is over stays as it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from simulated.storage import Key, Row, Store
+
+Written = Mapping[str, Mapping[Key, Row | None]]
+
+
+class StatusWatch:
+    """Sees every job's status change."""
+
+    def __init__(self, store: Store) -> None:
+        self.violations: list[str] = []
+        self._jobs = store.table("jobs")
+        store.on_commit = self._see
+
+    def _see(self, written: Written) -> None:
+        for key, row in written.get("jobs", {}).items():
+            before = self._jobs.get(key)
+            if before is None:
+                continue
+            old, new = before["facts"], None if row is None else row["facts"]
+            if new is None or new.progress < old.progress or new.message < old.message:
+                self.violations.append(f"the status of {key} moved back: {old} {new}")
+
+
+class WaitWatch:
+    """Sees every wait end, and remembers when events were kept."""
+
+    def __init__(self, store: Store) -> None:
+        self.violations: list[str] = []
+        self.kept_at: dict[Any, datetime] = {}
+        self._now = store.now
+        self._waits = store.table("waits")
+        store.on_commit = self._see
+
+    def _see(self, written: Written) -> None:
+        for key, row in written.get("waits", {}).items():
+            before = self._waits.get(key)
+            if before is None or before["outcome"] is None:
+                continue
+            if row is None or (row["outcome"], row["event_id"]) != (before["outcome"], before["event_id"]):
+                self.violations.append(f"a wait that was over ended again: {before} {row}")
+        for key in written.get("awaited_events", {}):
+            self.kept_at.setdefault(key, self._now())
