@@ -15,6 +15,7 @@ from sluice_storage.database import Connection, Database
 from sluice_storage.statements import load
 from status_api.adapters.rows import execution_row, job_row, reason_row, trigger_row
 from status_api.adapters.versions import Asked, Versions
+from status_api.domain.overview import Overview, overview
 from status_api.domain.rows import ExecutionRow, JobRow, ReasonRow, TriggerRow
 
 READ_SECONDS: Final = 3.0
@@ -96,6 +97,18 @@ class StatusStore:
         async with self._reading() as connection:
             record = await connection.fetchrow(_sql.trigger, trigger_id, workspace_id)
         return None if record is None else trigger_row(record)
+
+    async def whole(self, workspace_id: UUID, trigger_id: UUID) -> Overview | None:
+        """Return a trigger with its executions, None where it is not there.
+
+        Its version is read first: what the counters show may be newer, and never older.
+        """
+        async with self._reading() as connection:
+            record = await connection.fetchrow(_sql.trigger, trigger_id, workspace_id)
+            if record is None:
+                return None
+            executions = await connection.fetch(_sql.executions, [trigger_id], workspace_id)
+        return overview(trigger_row(record), [execution_row(execution) for execution in executions])
 
     async def triggers(
         self, workspace_id: UUID, chosen: TriggerFilter, after: TriggerPlace, limit: int

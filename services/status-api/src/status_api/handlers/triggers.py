@@ -12,7 +12,7 @@ from sluice_contracts.vocabulary import FlowType, JobState
 from sluice_runtime.api import Call, Operation
 from sluice_runtime.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
-from status_api.domain.overview import Overview, overview
+from status_api.domain.overview import Overview
 from status_api.domain.presentation.contact import present_contact
 from status_api.domain.presentation.direct import present_direct
 from status_api.domain.presentation.job_models import ContactBody
@@ -20,7 +20,7 @@ from status_api.domain.presentation.ledger import present_ledger
 from status_api.domain.presentation.models import Body, DirectBody, LedgerBody, TriggerBody, WorkflowBody
 from status_api.domain.presentation.trigger import details_endpoint, present_trigger
 from status_api.domain.presentation.workflow import present_workflow
-from status_api.domain.rows import ReasonRow, TriggerRow
+from status_api.domain.rows import ReasonRow
 from status_api.handlers.answers import holds_a_copy, is_known, path_id, sees_addresses, tagged, unchanged, version_tag
 from status_api.handlers.arrivals import Arrivals
 
@@ -112,12 +112,12 @@ class TriggerReads:
             version = await self._store.version(workspace_id, trigger_id)
             if version is not None and is_known(call, tag := version_tag(call, version)):
                 return unchanged(tag)
-        trigger = await self._arrivals.wait_for(
-            (workspace_id, trigger_id), lambda: self._store.trigger(workspace_id, trigger_id)
+        found = await self._arrivals.wait_for(
+            (workspace_id, trigger_id), lambda: self._store.whole(workspace_id, trigger_id)
         )
-        if trigger is None:
+        if found is None:
             raise not_found("trigger")
-        return await _with_executions(self._store, trigger)
+        return found
 
     async def _reasons(self, found: Overview, *states: JobState) -> list[ReasonRow]:
         execution_ids = [execution.execution_id for execution in found.executions]
@@ -125,7 +125,6 @@ class TriggerReads:
 
     @staticmethod
     def _answer(call: Call, found: Overview, body: dict[str, Any]) -> web.Response:
-        # The version was read before the counters: what they show may be newer than the tag, and never older.
         return tagged(body, version_tag(call, found.trigger.version))
 
 
@@ -141,15 +140,10 @@ async def load_overview(store: StatusStore, workspace_id: UUID, trigger_id: UUID
 
     Raises Problem 404 where it is not there, or another workspace's.
     """
-    trigger = await store.trigger(workspace_id, trigger_id)
-    if trigger is None:
+    found = await store.whole(workspace_id, trigger_id)
+    if found is None:
         raise not_found("trigger")
-    return await _with_executions(store, trigger)
-
-
-async def _with_executions(store: StatusStore, trigger: TriggerRow) -> Overview:
-    executions = await store.executions(trigger.workspace_id, [trigger.trigger_id])
-    return overview(trigger, executions[trigger.trigger_id])
+    return found
 
 
 def _require(found: Overview, flow_type: FlowType) -> None:
