@@ -93,7 +93,7 @@ async def test_the_sandbox_forgets_what_it_would_have_shown(bench: Any) -> None:
     await bench.carry_out(bench.command(3, text="Dear reader", addresses=[ADA, OTHER, "+14155550002"]), worker)
     assert SandboxProvider.name == "sandbox"
     assert await PeopleMemory(bench.database).forget(bench.workspace, [erasure(bench)]) == 2
-    rows = await bench.fetch("SELECT address, text FROM sandbox_messages ORDER BY id")
+    rows = await bench.fetch("SELECT address, text FROM sandbox_messages ORDER BY call_id, place")
     assert [tuple(row) for row in rows] == [("", None), (OTHER, "Dear reader"), ("+14155550002", "Dear reader")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENT = int(NOW.timestamp() * 1000)
 WORKSPACE, TRIGGER = uuid4(), uuid4()
 NOTED = {"transactionId": "tx-1", "identifier": "order-shipped", "to": ["ada"], "topics": ["eng"], "severity": "high"}
-ADA = replace(unborn(uuid4(), WORKSPACE, "ada"), first_name="Ada", phone_number="+14155550123")
+ADA = unborn(uuid4(), WORKSPACE, "ada")._replace(first_name="Ada", phone_number="+14155550123")
 
 
 def execution(order: int, channel: Channel, **more: Any) -> ExecutionRow:

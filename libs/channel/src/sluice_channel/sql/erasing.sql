@@ -2,10 +2,10 @@
 -- the same places, up to when: what is younger is about somebody new.
 
 -- name: erase_sandbox_messages
-UPDATE sandbox_messages
-SET address = '', sender = NULL, subject = NULL, text = NULL, html = NULL, headers = NULL
-FROM unnest($2::text[], $3::timestamptz[]) AS gone (address, until)
-WHERE workspace_id = $1 AND sandbox_messages.address = gone.address AND at < gone.until
+UPDATE sandbox_messages AS message
+SET address = '', subject = NULL, text = NULL, html = NULL, headers = NULL
+FROM unnest($2::text[], $3::timestamptz[]) AS gone (address, until), sandbox_calls AS call
+WHERE message.address = gone.address AND call.id = message.call_id AND call.workspace_id = $1 AND call.at < gone.until
 
 -- name: erase_allowances
 UPDATE allowances

@@ -18,6 +18,7 @@ EPOCH_BITS: Final = 14
 _RANK_SHIFT: Final = ATTEMPT_BITS
 _EPOCH_SHIFT: Final = ATTEMPT_BITS + RANK_BITS
 _SENT_FLAG: Final = 1 << (_EPOCH_SHIFT + EPOCH_BITS)
+_LAST_RANK: Final = (1 << RANK_BITS) - 1
 _LAST_ATTEMPT: Final = (1 << ATTEMPT_BITS) - 1
 _LAST_EPOCH: Final = (1 << EPOCH_BITS) - 1
 _STATES: Final = tuple(JobState)
@@ -35,7 +36,12 @@ def pack(epoch: int, state: JobState, attempt: int) -> int:
 
 def state_of(progress: int) -> JobState:
     """Return the state that `progress` stands for; 0, about which nothing was reported, is `pending`."""
-    return _STATES[progress >> _RANK_SHIFT & (1 << RANK_BITS) - 1]
+    return _STATES[rank_of(progress)]
+
+
+def rank_of(progress: int) -> int:
+    """Return the rank of that state."""
+    return progress >> _RANK_SHIFT & _LAST_RANK
 
 
 def epoch_of(progress: int) -> int:

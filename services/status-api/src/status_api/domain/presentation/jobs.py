@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sluice_contracts.identifiers import JobId
-from sluice_contracts.vocabulary import Channel, JobState
+from sluice_contracts.vocabulary import Channel, JobState, MessageState
 from status_api.domain.fold import TimelineEntry
 from status_api.domain.presentation.parts import (
     address,
@@ -14,28 +14,40 @@ from status_api.domain.presentation.parts import (
     sentence,
     sentence_of,
 )
+from status_api.domain.progress import rank_of
 from status_api.domain.rows import JobRow
 
 Said = tuple[str | None, str | None]
 """A code, and a sentence for people."""
 
 _NOTHING: Final[Said] = (None, None)
+_FILTERED, _FAILED, _HELD = "filter", "failure", "hold"
+_KIND_OF_REASON: Final = {
+    JobState.CANCELLED: _FILTERED,
+    JobState.FILTERED: _FILTERED,
+    JobState.FAILED: _FAILED,
+    JobState.HELD: _HELD,
+}
+
+# By rank: to ask a member of an enumeration for its value, or for its place in a dictionary, takes longer than all else
+# that is done with it here, and a page has up to two hundred jobs.
+_STATES: Final = tuple((state.value, _KIND_OF_REASON.get(state)) for state in JobState)
+_MESSAGES: Final = (None, *(state.value for state in MessageState))
 
 
 def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, Any]:
     """Return one job as the list shows it: the address under the name that its channel gives it."""
-    state, message, outcome, receipt = job.state, job.message_state, job.outcome, job.receipt
-    said = _NOTHING if state is JobState.SENT else _said(outcome, unmasked=unmasked)
-    filter_code, filter_reason = said if state is JobState.FILTERED or state is JobState.CANCELLED else _NOTHING
-    failure_code, failure_reason = said if state is JobState.FAILED else _NOTHING
-    hold_code, hold_reason = said if state is JobState.HELD else _NOTHING
-    message_code, message_reason = _NOTHING
-    if receipt is not None and message is not None and message.is_negative:
-        message_code, message_reason = receipt.code, sentence(receipt.detail, unmasked=unmasked)
+    status, kind = _STATES[rank_of(job.progress)]
+    outcome, receipt = job.outcome, job.receipt
+    said = _NOTHING if kind is None else _said(outcome, unmasked=unmasked)
+    filter_code, filter_reason = said if kind is _FILTERED else _NOTHING
+    failure_code, failure_reason = said if kind is _FAILED else _NOTHING
+    hold_code, hold_reason = said if kind is _HELD else _NOTHING
+    message_code, message_reason = _refused(job, receipt, unmasked=unmasked) if receipt else _NOTHING
     provider, provider_id = _provider_entry(job, outcome, receipt)
     return {
         "id": str(JobId(job.execution_id, job.seq)),
-        "status": state.value,
+        "status": status,
         "external_id": job.external_id,
         "email" if channel is Channel.EMAIL else "phone_number": address(job.address, unmasked=unmasked),
         "filter_code": filter_code,
@@ -44,8 +56,8 @@ def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, A
         "failure_reason": failure_reason,
         "hold_code": hold_code,
         "hold_reason": hold_reason,
-        "held_until": instant_of_milliseconds(job.until) if state is JobState.HELD and hold_code != "paused" else None,
-        "message_status": message.value if message else None,
+        "held_until": instant_of_milliseconds(job.until) if kind is _HELD and hold_code != "paused" else None,
+        "message_status": _MESSAGES[job.message],
         "message_code": message_code,
         "message_reason": message_reason,
         "engagements": [engagement.value for engagement in job.engagement_set],
@@ -55,7 +67,7 @@ def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, A
         "provider_id": provider_id,
         "segments": job.segments,
         "estimated_cost": dollars(job.cost_micros) if job.cost_micros is not None else None,
-        "sent_at": instant_of_milliseconds(outcome.at if outcome and state is JobState.SENT else job.sent_at),
+        "sent_at": instant_of_milliseconds(outcome.at if outcome and status == "sent" else job.sent_at),
     }
 
 
@@ -64,6 +76,14 @@ def _said(outcome: TimelineEntry | None, *, unmasked: bool) -> Said:
     if outcome is None:
         return _NOTHING
     return outcome.code, sentence(outcome.detail or sentence_of(outcome.code), unmasked=unmasked)
+
+
+def _refused(job: JobRow, receipt: TimelineEntry, *, unmasked: bool) -> Said:
+    """Why a message that a provider took did not arrive; nothing where it did, or where nobody knows yet."""
+    state = job.message_state
+    if state is None or not state.is_negative:
+        return _NOTHING
+    return receipt.code, sentence(receipt.detail, unmasked=unmasked)
 
 
 def _provider_entry(
