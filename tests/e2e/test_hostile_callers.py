@@ -180,6 +180,20 @@ async def test_a_body_over_the_limit_is_refused(api: ApiClient) -> None:
     assert_problem(answer, "a large body")
 
 
+async def test_a_request_that_is_too_long_to_be_read_is_a_problem_document(api: ApiClient) -> None:
+    for path, headers, status in (
+        ("/api/v1/triggers?q=" + "x" * 70_000, {}, 414),
+        ("/v1/messages?transactionId=" + "x" * 70_000, {}, 414),
+        ("/api/v1/contacts", {"X-Long": "x" * 9000}, 431),
+    ):
+        answer = await api.call("GET", path, headers=headers)
+        assert answer.status == status, (path[:30], answer)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert "X-Request-Id" in answer.headers
+    many = "&".join(f"transactionId={uuid4()}" for _ in range(1000))
+    assert (await api.get(f"/v1/messages?{many}"))["data"] == []
+
+
 async def test_a_template_that_explodes_is_refused_or_stopped_and_the_worker_lives(api: ApiClient) -> None:
     bombs = [
         "{% for a in (1..9999) %}{% for b in (1..9999) %}{{ a }}{% endfor %}{% endfor %}",

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import orjson
 from aiohttp import web
@@ -18,6 +19,7 @@ from pydantic_core import from_json
 from sluice_contracts.base import format_instant
 from sluice_runtime.front import Translate, front, write_request_id
 from sluice_runtime.problems import Problem, invalid
+from sluice_runtime.protocol import Protocol
 from sluice_runtime.validation import refuse_nul
 
 STOPPING: Final = web.AppKey("stopping", asyncio.Event)
@@ -119,8 +121,10 @@ async def served(app: web.Application, host: str, port: int, *, drain_seconds: f
     """
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=drain_seconds)
     await runner.setup()
+    loop, server = asyncio.get_running_loop(), cast(web.Server, runner.server)
+    listener = await loop.create_server(partial(Protocol, server), host, port, backlog=1024)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
-        yield runner.addresses[0][1]
+        yield listener.sockets[0].getsockname()[1]
     finally:
+        listener.close()
         await runner.cleanup()
