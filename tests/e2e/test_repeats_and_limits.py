@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -68,6 +70,11 @@ class Calls:
             "cancel": f"/api/v1/triggers/{trigger}/cancel",
         }
 
+    @property
+    def as_stream(self) -> dict[str, str]:
+        """The headers of somebody who has the stream's token and nothing else."""
+        return {"Authorization": self._token, "X-API-Key": ""}
+
     async def __call__(self, door: str, text: str, key: str) -> Response:
         number = "+14155550188"
         bodies: dict[str, Any] = {
@@ -89,7 +96,7 @@ class Calls:
         }
         headers = {"Idempotency-Key": key}
         if door == "commpeak":
-            headers |= {"Authorization": self._token, "X-API-Key": ""}
+            headers |= self.as_stream
         return await self.tenant.api.call("POST", self._paths[door], json=bodies[door], headers=headers)
 
 
@@ -140,6 +147,37 @@ async def test_of_calls_at_once_one_is_done_and_the_others_wait_or_get_its_answe
     assert again.headers["Idempotency-Replay"] == "true"
 
 
+@pytest.mark.parametrize("door", ["send", "novu", "pocketflows"])
+async def test_what_another_process_is_busy_with_is_in_progress_and_then_taken_in(
+    call: Calls, stack: Stack, door: str
+) -> None:
+    """The claim is that of a process between a request and its answer, as it would lie there."""
+    key, answered = uuid4().hex, uuid4().hex
+    await call(door, "one", answered)
+    answers = await asyncpg.connect(stack.connections.postgres)
+    try:
+        kept = "SELECT EXISTS (SELECT FROM answers.answers WHERE key = $1)"
+        await wait_until(lambda: answers.fetchval(kept, answered))
+        await answers.execute(
+            "INSERT INTO answers.claims SELECT workspace_id, $2, fingerprint, '2099-01-01' FROM answers.answers "
+            "WHERE key = $1",
+            answered,
+            key,
+        )
+        busy = await call(door, "one", key)
+        assert (busy.status, busy.headers["Retry-After"]) == (409, "1")
+        assert (await call(door, "two", key)).status == 422
+        await answers.execute("DELETE FROM answers.claims WHERE key = $1", key)
+        first = await call(door, "one", key)
+        assert first.status < 300
+        again = await call(door, "one", key)
+        assert (again.raw, again.headers["Idempotency-Replay"]) == (first.raw, "true")
+        await wait_until(lambda: answers.fetchval(kept, key))
+        assert await answers.fetchval("SELECT count(*) FROM answers.claims WHERE key = $1", key) == 0
+    finally:
+        await answers.close()
+
+
 async def test_a_bulk_costs_what_it_holds(call: Calls, stack: Stack) -> None:
     item = {"channel": "sms", "recipient_type": "direct_sms", "direct_sms": "+14155550177", "text": "x"}
     async with new_tenant(stack) as fresh:
@@ -151,6 +189,68 @@ async def test_a_bulk_costs_what_it_holds(call: Calls, stack: Stack) -> None:
         events = [{"name": "nothing", "to": "x"}] * 100
         bulk = await fresh.api.call("POST", "/v1/events/trigger/bulk", json={"events": events})
         assert int(bulk.headers["RateLimit-Limit"]) - int(bulk.headers["RateLimit-Remaining"]) >= 100
+
+
+async def test_a_workspace_that_is_used_up_is_a_429_and_leaves_others_alone(call: Calls, stack: Stack) -> None:
+    async with new_tenant(stack) as busy:
+        nothing = {"messages": [0] * 1000}
+        answers = await asyncio.gather(
+            *(busy.api.call("POST", "/api/v1/messages/bulk", json=nothing) for _ in range(50))
+        )
+        refused = [answer for answer in answers if answer.status == 429]
+        assert refused
+        assert {answer.status for answer in answers} <= {200, 429}
+        for answer in refused:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert int(answer.headers["RateLimit-Remaining"]) < 1000
+            assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (await call("send", "still", uuid4().hex)).status == 200
+
+
+async def test_every_post_and_patch_there_is_refuses_a_key_that_is_too_long(call: Calls) -> None:
+    document = await call.tenant.api.get("/api/openapi.json")
+    asked = 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method not in {"post", "patch"} or not operation.get("security"):
+                continue
+            headers = {"Idempotency-Key": "k" * 256}
+            if path.startswith("/event_send"):
+                headers |= call.as_stream
+            named = path.replace("{stream_id}", "in")
+            answer = await call.tenant.api.call(method.upper(), named, json={}, headers=headers)
+            assert answer.status == 400, (method, path, answer.status, answer.body)
+            asked += 1
+    assert asked > 50
+
+
+async def test_after_a_day_a_key_is_free_and_a_callers_own_name_still_counts(call: Calls, stack: Stack) -> None:
+    api, key, name = call.tenant.api, uuid4().hex, uuid4().hex
+
+    async def named(key: str) -> Response:
+        body = {"name": "hello", "to": "ada", "transactionId": name}
+        return await api.call("POST", "/v1/events/trigger", json=body, headers={"Idempotency-Key": key})
+
+    first = await call("pocketflows", "one", key)
+    await named(uuid4().hex)
+    ours = f"/v1/notifications?transactionId={name}"
+    activity = await api.until(ours, lambda body: len(body["data"]) == 1)
+    assert (await call("pocketflows", "two", key)).status == 422
+    stack.advance_clock(timedelta(hours=24, minutes=1))
+    other = first
+
+    async def is_free() -> bool:
+        nonlocal other
+        other = await call("pocketflows", "two", key)
+        return other.status == 200
+
+    await wait_until(is_free)
+    assert (other.body["name"], other.body["id"] == first.body["id"]) == ("two", False)
+    again = await named(uuid4().hex)
+    assert (again.status, again.body["data"]["status"]) == (201, "processed")
+    # Behind it on the same way: by now the repeat has been read.
+    await api.finished((await call("send", "last", uuid4().hex)).body["trigger_id"])
+    assert [one["_id"] for one in (await api.get(ours))["data"]] == [activity["data"][0]["_id"]]
 
 
 async def test_a_stream_that_is_used_up_is_a_429_and_leaves_its_workspace_alone(call: Calls) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice_runtime import http
 from sluice_runtime.api import Call, Door, Operation, Principal, Rate, add_operations, items_held
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer, Place
+from sluice_runtime.guard.answers import Answer, Place, Verdict
 from sluice_runtime.guard.guard import Guard
 from sluice_runtime.guard.settings import GuardSettings
 from sluice_runtime.problems import Problem
@@ -41,28 +41,38 @@ class Items(BaseModel):
 
 
 class Shelf:
-    """Answers as another process might have left them."""
+    """Answers and claims as another process might have left them."""
 
     def __init__(self) -> None:
         self.kept: dict[Place, Answer] = {}
+        self.claims: dict[Place, bytes] = {}
 
-    async def find(self, place: Place) -> Answer | None:
-        return self.kept.get(place)
+    async def claim(self, place: Place, fingerprint: bytes) -> Answer | Verdict:
+        if place in self.kept:
+            return self.kept[place]
+        if place in self.claims:
+            return Verdict.IN_PROGRESS if self.claims[place] == fingerprint else Verdict.ANOTHER_REQUEST
+        self.claims[place] = fingerprint
+        return Verdict.GO_AHEAD
 
     def put(self, place: Place, answer: Answer) -> None:
         self.kept.setdefault(place, answer)
+        del self.claims[place]
+
+    def abandon(self, place: Place) -> None:
+        del self.claims[place]
 
 
 class Served:
     """An application with one thing to do, in our words and in another product's."""
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         self.calls = 0
         self.raises: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = asyncio.Event()
-        self.shelf = Shelf()
+        self.shelf = shelf
         self.client: TestClient[web.Request, web.Application]
 
     async def do(self, call: Call) -> web.StreamResponse:
@@ -100,8 +110,8 @@ OTHER = Door("other", render, prefixes=("/v1/",), finish=finish)
 
 
 @asynccontextmanager
-async def serving(rate: float = 1000, burst: int = 1000) -> AsyncIterator[Served]:
-    served = Served()
+async def serving(rate: float = 1000, burst: int = 1000, shelf: Shelf | None = None) -> AsyncIterator[Served]:
+    served = Served(shelf or Shelf())
     settings = GuardSettings(
         secret_key=base64.b64encode(bytes(32)).decode(), rate_limit_per_second=rate, rate_limit_burst=burst
     )
@@ -167,7 +177,7 @@ async def test_a_body_that_is_not_valid_is_a_refusal_too(served: Served) -> None
 
 
 @pytest.mark.parametrize("error", [Problem(503), Problem(429), Problem(403), RuntimeError("broken")])
-async def test_what_decides_nothing_is_no_answer(served: Served, error: Exception) -> None:
+async def test_what_decides_nothing_is_no_answer_and_leaves_the_key_free(served: Served, error: Exception) -> None:
     served.raises = error
     assert (await served.ask("POST", "/api/things", {}, Idempotency_Key="k"))[0] in {500, 503, 429, 403}
     served.raises = None
@@ -211,6 +221,20 @@ async def test_an_answer_that_another_process_gave_is_given_again(served: Served
         again = await other.ask("POST", "/api/things", {}, Idempotency_Key="k")
         assert (again[1], other.calls) == (first[1], 0)
         assert (await other.ask("POST", "/api/things", {"items": [1]}, Idempotency_Key="k"))[0] == 422
+
+
+async def test_a_request_that_another_process_answers_is_a_conflict_and_then_its_answer(served: Served) -> None:
+    served.gate.clear()
+    first = asyncio.create_task(served.ask("POST", "/api/things", {}, Idempotency_Key="k"))
+    await asyncio.wait_for(served.entered.wait(), 3)
+    async with serving(shelf=served.shelf) as other:
+        status, _, headers = await other.ask("POST", "/api/things", {}, Idempotency_Key="k")
+        assert (status, headers["Retry-After"]) == (409, "1")
+        assert (await other.ask("POST", "/api/things", {"items": [1]}, Idempotency_Key="k"))[0] == 422
+        served.gate.set()
+        assert (await first)[0] == 201
+        again = await other.ask("POST", "/api/things", {}, Idempotency_Key="k")
+        assert (again[0], again[2]["Idempotency-Replay"], other.calls) == (201, "true", 0)
 
 
 async def test_a_credential_without_the_scope_leaves_no_answer(served: Served) -> None:

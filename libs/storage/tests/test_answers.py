@@ -12,16 +12,17 @@ from uuid import UUID
 import pytest
 
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer
+from sluice_runtime.guard.answers import Answer, Verdict
 from sluice_storage.answers import PACKAGE, SCHEMA, PostgresAnswers
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 
 WORKSPACE = UUID(int=1)
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+PRINT = b"f" * 32
 
 
-def answer(body: bytes = b'{"secret":"sk_live_abc"}', fingerprint: bytes = b"f" * 32, at: datetime = NOW) -> Answer:
+def answer(body: bytes = b'{"secret":"sk_live_abc"}', fingerprint: bytes = PRINT, at: datetime = NOW) -> Answer:
     return Answer(fingerprint, 201, {"Content-Type": "application/json"}, body, at)
 
 
@@ -42,9 +43,25 @@ async def flush(answers: PostgresAnswers) -> None:
     await answers.run(stop)
 
 
+async def found(answers: PostgresAnswers, key: str, workspace: UUID = WORKSPACE) -> Answer | None:
+    """Return the answer kept for a key; where there is none, leave it as it was."""
+    place = (workspace, key)
+    claimed = await answers.claim(place, PRINT)
+    if isinstance(claimed, Answer):
+        return claimed
+    assert claimed is Verdict.GO_AHEAD
+    answers.abandon(place)
+    return None
+
+
 async def rows(database: Database) -> list[Any]:
     async with database.connection() as connection:
         return await connection.fetch("SELECT key, body FROM answers ORDER BY key")
+
+
+async def claims(database: Database) -> list[Any]:
+    async with database.connection() as connection:
+        return await connection.fetch("SELECT key FROM claims")
 
 
 @pytest.mark.integration
@@ -54,9 +71,9 @@ async def test_another_copy_finds_the_answer_as_it_was_given(database: Database)
         first.put((WORKSPACE, f"k{place}"), answer())
     await flush(first)
     other = store(database)
-    assert await other.find((WORKSPACE, "k1199")) == answer()
-    assert await other.find((WORKSPACE, "nobody's")) is None
-    assert await other.find((UUID(int=2), "k1")) is None
+    assert await found(other, "k1199") == answer()
+    assert await found(other, "nobody's") is None
+    assert await found(other, "k1", UUID(int=2)) is None
     assert len(await rows(database)) == 1200
 
 
@@ -67,7 +84,7 @@ async def test_an_answer_lies_sealed(database: Database) -> None:
     await flush(kept)
     [row] = await rows(database)
     assert "sk_live" not in row["body"]
-    assert await store(database, key=b"o" * 32).find((WORKSPACE, "k")) is None
+    assert await found(store(database, key=b"o" * 32), "k") is None
 
 
 @pytest.mark.integration
@@ -79,16 +96,16 @@ async def test_the_first_answer_stays_until_its_day_is_over(database: Database) 
     await flush(kept)
     kept.put((WORKSPACE, "k"), answer(b"third"))
     await flush(kept)
-    found = await kept.find((WORKSPACE, "k"))
-    assert found is not None
-    assert found.body == b"first"
+    answered = await found(kept, "k")
+    assert answered is not None
+    assert answered.body == b"first"
     clock.advance(timedelta(hours=24))
-    assert await kept.find((WORKSPACE, "k")) is None
+    assert await found(kept, "k") is None
     kept.put((WORKSPACE, "k"), answer(b"fourth", at=clock.now()))
     await flush(kept)
-    found = await kept.find((WORKSPACE, "k"))
-    assert found is not None
-    assert found.body == b"fourth"
+    answered = await found(kept, "k")
+    assert answered is not None
+    assert answered.body == b"fourth"
 
 
 @pytest.mark.integration
@@ -113,6 +130,42 @@ async def test_answers_that_wait_for_postgres_are_bounded_and_the_newest_stay(da
     assert len(keys) == 33
 
 
+@pytest.mark.integration
+async def test_of_two_copies_one_answers_a_request(database: Database) -> None:
+    copies, place = [store(database) for _ in range(4)], (WORKSPACE, "k")
+    verdicts = await asyncio.gather(*(copy.claim(place, PRINT) for copy in copies))
+    assert sorted(verdict is Verdict.GO_AHEAD for verdict in verdicts) == [False, False, False, True]
+    busy = copies[verdicts.index(Verdict.GO_AHEAD)]
+    assert verdicts.count(Verdict.IN_PROGRESS) == 3
+    assert await copies[0].claim(place, b"o" * 32) is Verdict.ANOTHER_REQUEST
+    busy.put(place, answer())
+    await flush(busy)
+    assert [await copy.claim(place, PRINT) for copy in copies] == [answer()] * 4
+    assert await claims(database) == []
+
+
+@pytest.mark.integration
+async def test_a_request_without_an_answer_leaves_its_key_to_the_next(database: Database) -> None:
+    first, other, place = store(database), store(database), (WORKSPACE, "k")
+    assert await first.claim(place, PRINT) is Verdict.GO_AHEAD
+    first.abandon(place)
+    await flush(first)
+    assert await other.claim(place, b"o" * 32) is Verdict.GO_AHEAD
+
+
+@pytest.mark.integration
+async def test_the_claim_of_a_process_that_is_no_more_ends_by_itself(database: Database) -> None:
+    clock, place = ManualClock(NOW), (WORKSPACE, "k")
+    assert await store(database, clock).claim(place, PRINT) is Verdict.GO_AHEAD
+    successor = store(database, clock)
+    assert await successor.claim(place, PRINT) is Verdict.IN_PROGRESS
+    clock.advance(timedelta(seconds=10))
+    assert await successor.claim(place, PRINT) is Verdict.GO_AHEAD
+    clock.advance(timedelta(seconds=10))
+    await flush(store(database, clock))
+    assert await claims(database) == []
+
+
 async def test_without_postgres_nothing_is_found_and_nobody_waits() -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     async with await Database.open(nowhere, SCHEMA, application_name="test", min_size=0) as database:
@@ -120,6 +173,6 @@ async def test_without_postgres_nothing_is_found_and_nobody_waits() -> None:
         kept.put((WORKSPACE, "k"), answer())
         began = time.monotonic()
         for _ in range(100):
-            assert await kept.find((WORKSPACE, "k")) is None
+            assert await kept.claim((WORKSPACE, "k"), PRINT) is Verdict.GO_AHEAD
         await flush(kept)
         assert time.monotonic() - began < 2

@@ -29,7 +29,7 @@ from sluice_contracts.vocabulary import Category
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer, Place
+from sluice_runtime.guard.answers import Answer, Place, Verdict
 
 WORKSPACE = UUID(int=1)
 KEY = "sk_live_test"
@@ -89,10 +89,13 @@ class Broker:
 class Forgetful:
     """No other copy of the service has answered anything."""
 
-    async def find(self, place: Place) -> Answer | None:
-        return None
+    async def claim(self, place: Place, fingerprint: bytes) -> Verdict:
+        return Verdict.GO_AHEAD
 
     def put(self, place: Place, answer: Answer) -> None:
+        return
+
+    def abandon(self, place: Place) -> None:
         return
 
 

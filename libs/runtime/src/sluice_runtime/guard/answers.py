@@ -1,7 +1,7 @@
 """What a caller's `Idempotency-Key` has already brought about: the answers of the last day, kept in memory.
 
-Two calls with the same key at once are told apart here; in two copies of a service, the ids derived from the key make
-them the same.
+Two calls with the same key at once are told apart here, and in two processes by the store. Where the store is away the
+ids derived from the key make them the same.
 """
 
 from __future__ import annotations
@@ -32,24 +32,34 @@ class Answer:
     at: datetime
 
 
-class AnswerStore(Protocol):
-    """Answers that outlive this process and are seen by the other processes that serve the API."""
-
-    async def find(self, place: Place) -> Answer | None:
-        """Return the answer kept for `place`; None too where the store cannot say within a moment. Never raises."""
-        ...
-
-    def put(self, place: Place, answer: Answer) -> None:
-        """Keep an answer, some moments later."""
-        ...
-
-
 class Verdict(Enum):
     """What to do with a request that carries a key, where there is no answer to give again."""
 
     GO_AHEAD = auto()
     ANOTHER_REQUEST = auto()
     IN_PROGRESS = auto()
+
+
+class AnswerStore(Protocol):
+    """Answers that outlive this process and are seen by the other processes that serve the API.
+
+    Invariant: `claim` with GO_AHEAD is followed by exactly one `put` or `abandon` for the same place.
+    """
+
+    async def claim(self, place: Place, fingerprint: bytes) -> Answer | Verdict:
+        """Return the answer kept for `place`, or what to do instead; GO_AHEAD where it cannot say within a moment.
+
+        Never raises.
+        """
+        ...
+
+    def put(self, place: Place, answer: Answer) -> None:
+        """Keep an answer, some moments later."""
+        ...
+
+    def abandon(self, place: Place) -> None:
+        """Note, some moments later, that a request has got no answer that is worth keeping."""
+        ...
 
 
 class AnswerBook:

@@ -75,18 +75,23 @@ class Guard:
         place = (principal.stream_id or principal.workspace_id, key)
         fingerprint = _fingerprint(operation, request, raw)
         found = self._book.begin(place, fingerprint, self._clock.now())
-        if found is Verdict.GO_AHEAD:
-            return await self._first(request, place, fingerprint, answer)
-        return _repeated(found, fingerprint, key)
+        if found is not Verdict.GO_AHEAD:
+            return _repeated(found, fingerprint, key)
+        try:
+            found = await self._store.claim(place, fingerprint)
+            if found is Verdict.GO_AHEAD:
+                return await self._first(request, place, fingerprint, answer)
+            if isinstance(found, Answer):
+                self._book.finish(place, found)
+            return _repeated(found, fingerprint, key)
+        finally:
+            self._book.abandon(place)
 
     async def _first(
         self, request: web.Request, place: Place, fingerprint: bytes, answer: Answerer
     ) -> web.StreamResponse:
+        kept: Answer | None = None
         try:
-            earlier = await self._store.find(place)
-            if earlier is not None:
-                self._book.finish(place, earlier)
-                return _repeated(earlier, fingerprint, place[1])
             try:
                 response = await answer()
             except Problem as problem:
@@ -98,7 +103,8 @@ class Guard:
                 self._store.put(place, kept)
             return response
         finally:
-            self._book.abandon(place)
+            if kept is None:
+                self._store.abandon(place)
 
 
 def _is_final(status: int) -> bool:
