@@ -244,15 +244,12 @@ async def test_a_stream_that_was_made_ready_a_moment_ago_elsewhere_takes_events(
         ({"contact": {}}, "contact"),
         ({"contact": {"name": "Ada"}}, "contact"),
         ({"contact": {"phone_number": "", "email": " "}}, "contact"),
-        ({"contact": {"phone_number": "12"}}, "contact.phone_number"),
         ({"contact": {"phone_number": 14155550123}}, "contact.phone_number"),
-        ({"contact": {"email": "ada"}}, "contact.email"),
-        ({"contact": {"external_id": "ada", "email": "ada"}}, "contact.email"),
         ({"contact": {"external_id": "a\nb"}}, "contact.external_id"),
         ({"contact": {"external_id": "ada"}, "a": "b\x00"}, "a"),
     ],
 )
-async def test_a_contact_that_nobody_can_reach_is_refused_by_field(service: Any, body: Any, field: str) -> None:
+async def test_a_contact_that_is_nobody_is_refused_by_field(service: Any, body: Any, field: str) -> None:
     status, problem, _ = await fire(service, service.definitions.add_stream(1), body)
     assert (status, [error["field"] for error in problem["errors"]]) == (422, [field])
     assert refusals(service) == {"invalid": 1}
@@ -272,6 +269,36 @@ async def test_a_contact_is_known_by_external_id_or_number_or_email(
     await fire(service, service.definitions.add_stream(1), {"contact": contact})
     (trigger,) = service.publisher.triggers()
     assert trigger.profiles[0].external_id == external_id
+
+
+@pytest.mark.parametrize(
+    ("contact", "external_id", "known_by_address", "left_out"),
+    [
+        ({"phone_number": "string", "email": "string"}, "unreachable:string", False, ["phone_number", "email"]),
+        ({"phone_number": "12", "email": "Ada@example.com"}, "ada@example.com", True, ["phone_number"]),
+        ({"phone_number": "+14155550123", "email": "ada"}, "+14155550123", True, ["email"]),
+        ({"external_id": "ada", "email": "ada"}, "ada", False, ["email"]),
+        ({"email": "x" * 320}, ("unreachable:" + "x" * 320)[:255], False, ["email"]),
+    ],
+)
+async def test_an_address_that_is_none_is_left_out_and_the_answer_says_so(
+    service: Any, contact: dict[str, str], external_id: str, known_by_address: bool, left_out: list[str]
+) -> None:
+    status, body, _ = await fire(service, service.definitions.add_stream(1), {"contact": contact})
+    assert (status, body["status"]) == (200, "success")
+    assert [warning["field"] for warning in body["warnings"]] == [f"contact.{name}" for name in left_out]
+    (trigger,) = service.publisher.triggers()
+    (profile,) = trigger.profiles
+    assert (profile.external_id, profile.known_by_address) == (external_id, known_by_address)
+    assert trigger.recipients == ContactRecipients(external_ids=[external_id])
+    assert all(getattr(profile, name) is None for name in left_out)
+    assert refusals(service) == {}
+
+
+async def test_a_test_says_at_once_that_an_address_is_none(service: Any) -> None:
+    stream = service.definitions.add_stream(1)
+    answer = await service.post(f"/api/v1/streams/{stream.id}/test", {"contact": {"email": "ada"}})
+    assert (answer[0], [error["field"] for error in answer[1]["errors"]]) == (422, ["contact.email"])
 
 
 async def test_what_a_contact_says_beyond_the_document_is_kept_and_the_rest_ignored(service: Any) -> None:

@@ -22,6 +22,7 @@ from ingest.doors.streams.activity import StreamActivity
 from ingest.doors.streams.credentials import StreamCredentials
 from ingest.doors.streams.definitions import stream_operations
 from ingest.doors.streams.events import StreamEventsDoor
+from ingest.doors.streams.reception import Reception
 from ingest.doors.streams.writing import ActivityWriter
 from ingest.handlers.bulk import Bulk
 from ingest.handlers.callbacks import Callbacks
@@ -101,8 +102,8 @@ class Doors:
     def _streams(self, intake: Intake) -> list[Operation]:
         authenticate = Authenticator(self.snapshot)
         credentials = StreamCredentials(self.snapshot, authenticate, self.renew, self.activity, self.clock)
-        parts = (self.snapshot, credentials, self.activity, self.renew, intake, self.clock)
-        return [*StreamEventsDoor(*parts).operations(), *EventSending(*parts).operations()]
+        reception = Reception(self.snapshot, credentials, self.activity, self.renew, intake, self.clock)
+        return [*StreamEventsDoor(reception).operations(), *EventSending(reception).operations()]
 
     def _account(self, account_id: UUID) -> ProviderAccount | None:
         account = self.snapshot.provider_account(account_id)

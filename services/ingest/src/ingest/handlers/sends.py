@@ -24,6 +24,7 @@ from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
 from sluice_runtime.http import json_response
+from sluice_runtime.problems import Problem
 
 _PATHS: Final[dict[Channel, tuple[str, str]]] = {
     Channel.SMS: ("/api/v1/messages/sms/send", "/api/v1/sms/send"),
@@ -101,20 +102,22 @@ class Sends:
         return Circumstances(workspace_id, naming.trigger_id(workspace_id, key, now), now)
 
 
-async def asked_twice(decide: Callable[[], T], renew: Renew) -> T:
+async def asked_twice(
+    decide: Callable[[], T], renew: Renew, problem_for: Callable[[RefusedError], Problem] = problem_of
+) -> T:
     """Return what `decide` decides; where it misses a definition, look whether it has been made a moment ago.
 
-    Raises Problem 422 or 409 where the request is refused.
+    Raises Problem 422 or 409 where the request is refused, as `problem_for` words it.
     """
     try:
         return decide()
     except RefusedError as refusal:
         if not refusal.missing or not await renew():
-            raise problem_of(refusal) from refusal
+            raise problem_for(refusal) from refusal
     try:
         return decide()
     except RefusedError as refusal:
-        raise problem_of(refusal) from refusal
+        raise problem_for(refusal) from refusal
 
 
 def record_of(acceptance: Acceptance) -> OutboundRecord:

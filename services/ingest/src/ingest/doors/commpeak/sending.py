@@ -13,18 +13,14 @@ from ingest.domain.acceptance import Acceptance
 from ingest.doors.commpeak.bodies import EventSend, EventSendAnswer, Message
 from ingest.doors.commpeak.mapping import Sending, accept
 from ingest.doors.streams.accepting import current
-from ingest.doors.streams.activity import StreamActivity
-from ingest.doors.streams.credentials import STREAM, StreamCredentials
-from ingest.doors.streams.events import default_country
-from ingest.doors.streams.refusals import code_of, decided, refused
-from ingest.handlers.intake import Intake
+from ingest.doors.streams.credentials import STREAM
+from ingest.doors.streams.reception import Reception
+from ingest.doors.streams.refusals import code_of, refused
 from ingest.handlers.items import append_accepted, in_turns
-from ingest.handlers.sends import Renew, ids_of
+from ingest.handlers.sends import ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.credentials import client_address
-from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation, items_held
-from sluice_runtime.clock import Clock
 from sluice_runtime.http import json_response
 from sluice_runtime.problems import Problem, invalid
 from sluice_runtime.validation import field_errors
@@ -39,21 +35,11 @@ Outcome = Acceptance | Problem
 class EventSending:
     """Takes CommPeak's messages in. Touches memory and the broker alone."""
 
-    def __init__(
-        self,
-        snapshot: CatalogSnapshot,
-        credentials: StreamCredentials,
-        activity: StreamActivity,
-        renew: Renew,
-        intake: Intake,
-        clock: Clock,
-    ) -> None:
-        self._snapshot = snapshot
-        self._door = Door(DOOR, credentials.render, authenticate=credentials.by_token)
-        self._activity = activity
-        self._renew = renew
-        self._intake = intake
-        self._clock = clock
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._activity = reception.activity
+        self._snapshot = reception.snapshot
+        self._door = Door(DOOR, reception.credentials.render, authenticate=reception.credentials.by_token)
 
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
@@ -67,13 +53,13 @@ class EventSending:
 
     async def _send(self, call: Call) -> web.StreamResponse:
         given = call.request[STREAM]
-        stream = await decided(lambda: current(given, self._snapshot), self._renew)
-        now, key = self._clock.now(), call.request.headers.get(IDEMPOTENCY_KEY)
-        sending = Sending(stream, now, default_country(self._snapshot, stream), key)
+        stream = await self._reception.decided(lambda: current(given, self._snapshot))
+        now, key = self._reception.clock.now(), call.request.headers.get(IDEMPOTENCY_KEY)
+        sending = Sending(stream, now, self._reception.default_country(stream), key)
         items = call.body.messages
         outcomes = await self._judged(items, sending)
         good = {outcome.trigger.trigger_id: outcome for outcome in outcomes if isinstance(outcome, Acceptance)}
-        await append_accepted(self._intake, list(good.values()))
+        await append_accepted(self._reception.intake, list(good.values()))
         if good:
             self._activity.accept(stream, now, len(good))
         self._count_refused(call, sending, outcomes)
@@ -109,7 +95,7 @@ class EventSending:
 
     async def _accepted(self, message: Message, index: int, sending: Sending) -> Acceptance:
         """Judge one message, and once more where it names an event that another copy may have heard of."""
-        return await decided(lambda: accept(message, index, sending, self._snapshot), self._renew)
+        return await self._reception.decided(lambda: accept(message, index, sending, self._snapshot))
 
     def _count_refused(self, call: Call, sending: Sending, outcomes: Sequence[Outcome]) -> None:
         codes = Counter(code_of(outcome) for outcome in outcomes if isinstance(outcome, Problem))

@@ -82,7 +82,7 @@ class Triggering:
         path = "/v1/events/trigger"
         return [
             Operation(
-                "POST", path, "novu_trigger_event", "Trigger a workflow for its recipients", _TAG, self._trigger,
+                "POST", path, "novu_trigger_event", "Trigger a workflow for its recipients", _TAG, self._one,
                 EVENTS_WRITE, body=EventBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT, door=NOVU,
             ),
             Operation(
@@ -92,16 +92,10 @@ class Triggering:
             ),
             Operation(
                 "POST", f"{path}/broadcast", "novu_broadcast_event", "Trigger a workflow for every subscriber", _TAG,
-                self._broadcast, EVENTS_WRITE, body=BroadcastBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT,
+                self._one, EVENTS_WRITE, body=BroadcastBody, answers={201: NovuAnswer}, body_limit=BODY_LIMIT,
                 door=NOVU,
             ),
         ]  # fmt: skip
-
-    async def _trigger(self, call: Call) -> web.StreamResponse:
-        return await self._one(call)
-
-    async def _broadcast(self, call: Call) -> web.StreamResponse:
-        return await self._one(call)
 
     async def _one(self, call: Call) -> web.StreamResponse:
         body: EventBody | BroadcastBody = call.body

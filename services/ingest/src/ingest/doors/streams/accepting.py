@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -12,6 +12,7 @@ from ingest.domain.acceptance import Acceptance
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.lanes import lane_for
 from ingest.domain.refusal import RefusedError, WrongField
+from ingest.domain.values import MAX_EXTERNAL_ID
 from ingest.doors.streams.bodies import EventContact
 from ingest.doors.streams.refusals import NotReadyError
 from sluice_catalog.addresses import normalise_email, normalise_phone
@@ -30,6 +31,9 @@ from sluice_contracts.vocabulary import Channel
 
 SOURCE: Final = "stream"
 TEST_SOURCE: Final = "stream_test"
+UNREACHABLE: Final = "unreachable:"
+"""How the external id of a contact begins who has no address and no other name: nobody else's does by chance."""
+
 _SANDBOX_RECIPIENTS: Final = {
     Channel.SMS: "+15005550006",
     Channel.WHATSAPP: "+15005550006",
@@ -47,6 +51,19 @@ class StreamsView(DefinitionsView, Protocol):
     def stream_event(self, stream_id: UUID, key: str, /) -> StreamEvent | None:
         """Return what a stream says for an event key."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The contact of an event, and the addresses of it that are none and were left out."""
+
+    profile: ContactProfile
+    unusable: tuple[WrongField, ...] = ()
+
+    @property
+    def warnings(self) -> dict[str, Any]:
+        """What the answer to the event says of it, beside what is documented."""
+        return {"warnings": [asdict(field) for field in self.unusable]} if self.unusable else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +96,30 @@ def current(stream: Stream, definitions: StreamsView) -> Stream:
     return known
 
 
-def profile_of(contact: EventContact, default_country: str | None) -> ContactProfile:
+def described(contact: EventContact, default_country: str | None) -> Described:
     """Return what an event says about its contact, who is named by external id, phone number or email in this order.
 
-    Raises RefusedError where an address is none, or nothing names the contact.
+    An address that is none is left out. Somebody who is named by nothing else is kept under what was said, so that the
+    event has a contact, and its message a reason for not being sent. Raises RefusedError where nothing names anybody.
     """
-    wrong = []
+    unusable = []
     phone = email = None
     if contact.phone_number is not None:
         phone = normalise_phone(contact.phone_number, default_country)
         if phone is None:
-            wrong.append(WrongField("contact.phone_number", "is not a phone number"))
+            unusable.append(WrongField("contact.phone_number", "is not a phone number"))
     if contact.email is not None:
         email = normalise_email(contact.email)
         if email is None:
-            wrong.append(WrongField("contact.email", "is not an email address"))
-    external_id = contact.external_id or (phone.e164 if phone else None) or email
-    if external_id is None and not wrong:
-        wrong.append(WrongField("contact", "needs a phone_number, an email or an external_id"))
-    if wrong or external_id is None:
-        raise RefusedError(wrong)
-    return ContactProfile(
+            unusable.append(WrongField("contact.email", "is not an email address"))
+    address = phone.e164 if phone else email
+    said = contact.phone_number or contact.email
+    if said is not None:
+        said = f"{UNREACHABLE}{said}"[:MAX_EXTERNAL_ID]
+    external_id = contact.external_id or address or said
+    if external_id is None:
+        raise RefusedError([WrongField("contact", "needs a phone_number, an email or an external_id")])
+    profile = ContactProfile(
         external_id=external_id,
         email=email,
         phone_number=phone.e164 if phone else None,
@@ -110,8 +130,20 @@ def profile_of(contact: EventContact, default_country: str | None) -> ContactPro
         timezone=contact.timezone,
         tags=contact.tags or [],
         attributes=contact.attributes or {},
-        known_by_address=contact.external_id is None,
+        known_by_address=contact.external_id is None and address is not None,
     )
+    return Described(profile, tuple(unusable))
+
+
+def profile_of(contact: EventContact, default_country: str | None) -> ContactProfile:
+    """Return what is said about a contact where every address has to be one.
+
+    Raises RefusedError where one is none, or nothing names the contact.
+    """
+    person = described(contact, default_country)
+    if person.unusable:
+        raise RefusedError(person.unusable)
+    return person.profile
 
 
 def accept_event(happening: Happening, profile: ContactProfile, definitions: StreamsView) -> Acceptance:

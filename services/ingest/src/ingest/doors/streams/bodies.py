@@ -101,16 +101,29 @@ class TestQuery(BaseModel):
     sandbox: bool = False
 
 
-class EventAccepted(BaseModel):
-    """The event is stored by the broker and will be carried out; `job_id` is there where it is a single message."""
+class Taken(BaseModel):
+    """Stored by the broker and going to be carried out; `job_id` is there where it is a single message."""
 
     status: str = Field(examples=["success"])
     trigger_id: str
     job_id: str | None = None
 
 
-class TestAccepted(EventAccepted):
-    """As above; `sandbox` says that nothing leaves the installation."""
+class LeftOut(BaseModel):
+    """A field that could not be used, and why."""
+
+    field: str
+    message: str
+
+
+class EventAccepted(Taken):
+    """The event is taken in. `warnings` are there where an address of the contact is none and was left out."""
+
+    warnings: list[LeftOut] | None = None
+
+
+class TestAccepted(Taken):
+    """The test is taken in. `sandbox` says that nothing leaves the installation."""
 
     __test__ = False
 

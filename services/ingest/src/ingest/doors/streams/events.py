@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
-from uuid import UUID
 
 from aiohttp import web
 
@@ -12,27 +11,26 @@ from ingest.domain import naming
 from ingest.domain.acceptance import Acceptance
 from ingest.domain.refusal import RefusedError, WrongField
 from ingest.doors.streams.accepting import (
+    Described,
     Happening,
     accept_event,
     accept_message,
     content_of_event,
     current,
+    described,
     own_content,
     profile_of,
     sandbox_recipient,
 )
-from ingest.doors.streams.activity import StreamActivity
-from ingest.doors.streams.bodies import EventAccepted, EventBody, TestAccepted, TestBody, TestQuery
-from ingest.doors.streams.credentials import STREAM, STREAM_ID, StreamCredentials
-from ingest.doors.streams.refusals import decided, refused
-from ingest.handlers.intake import Intake
-from ingest.handlers.sends import Renew, ids_of, record_of
+from ingest.doors.streams.bodies import EventAccepted, EventBody, EventContact, TestAccepted, TestBody, TestQuery
+from ingest.doors.streams.credentials import STREAM, STREAM_ID
+from ingest.doors.streams.reception import Reception
+from ingest.doors.streams.refusals import refused
+from ingest.handlers.items import append_accepted
+from ingest.handlers.sends import ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
-from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.streams import Stream
-from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation
-from sluice_runtime.clock import Clock
 from sluice_runtime.http import json_response
 
 DOOR: Final = "streams"
@@ -44,22 +42,11 @@ SUCCESS: Final = "success"
 class StreamEventsDoor:
     """Takes events of streams in."""
 
-    def __init__(
-        self,
-        snapshot: CatalogSnapshot,
-        credentials: StreamCredentials,
-        activity: StreamActivity,
-        renew: Renew,
-        intake: Intake,
-        clock: Clock,
-    ) -> None:
-        self._snapshot = snapshot
-        self._credentials = credentials
-        self._door = Door(DOOR, credentials.render, authenticate=credentials.by_path)
-        self._activity = activity
-        self._renew = renew
-        self._intake = intake
-        self._clock = clock
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._snapshot = reception.snapshot
+        self._clock = reception.clock
+        self._door = Door(DOOR, reception.credentials.render, authenticate=reception.credentials.by_path)
 
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
@@ -78,18 +65,19 @@ class StreamEventsDoor:
         body: EventBody = call.body
         given = call.request[STREAM]
         now = self._clock.now()
-        trigger_id = stream_trigger_id(given.id, call.request.headers.get(IDEMPOTENCY_KEY), now)
+        trigger_id = naming.trigger_id(given.id, call.request.headers.get(IDEMPOTENCY_KEY), now)
 
-        def decide() -> Acceptance:
+        def decide() -> tuple[Acceptance, Described]:
             stream = current(given, self._snapshot)
-            require_left_today(self._activity.left_today(stream, now), stream, now)
-            profile = profile_of(body.contact, self._country(stream))
-            return accept_event(Happening(stream, trigger_id, now, body.properties), profile, self._snapshot)
+            require_left_today(self._reception.activity.left_today(stream, now), stream, now)
+            person = described(body.contact, self._reception.default_country(stream))
+            happening = Happening(stream, trigger_id, now, body.properties)
+            return accept_event(happening, person.profile, self._snapshot), person
 
-        acceptance = await decided(decide, self._renew)
-        await self._append(acceptance)
-        self._activity.accept(given, now)
-        return json_response({"status": SUCCESS, **ids_of(acceptance)})
+        acceptance, person = await self._reception.decided(decide)
+        await append_accepted(self._reception.intake, [acceptance])
+        self._reception.activity.accept(given, now)
+        return json_response({"status": SUCCESS, **ids_of(acceptance), **person.warnings})
 
     async def _test(self, call: Call) -> web.StreamResponse:
         """A stream can be tested whatever its status is; a test is neither counted nor limited as an event."""
@@ -97,7 +85,7 @@ class StreamEventsDoor:
         query: TestQuery = call.query
         now = self._clock.now()
         workspace_id = call.principal.workspace_id
-        given = await self._credentials.find(workspace_id, call.request.match_info[STREAM_ID])
+        given = await self._reception.credentials.find(workspace_id, call.request.match_info[STREAM_ID])
         sandbox = query.sandbox or body.contact is None
         key = call.request.headers.get(IDEMPOTENCY_KEY)
         trigger_id = naming.trigger_id(workspace_id, key, now)
@@ -105,15 +93,15 @@ class StreamEventsDoor:
         def decide() -> Acceptance:
             stream = self._snapshot.stream(workspace_id, str(given.id)) or given
             happening = Happening(stream, trigger_id, now, body.properties, test=True, sandbox=sandbox)
-            return self._accept_test(happening, body, query.event)
+            return self._accept_test(happening, body.contact, query.event)
 
-        acceptance = await decided(decide, self._renew)
-        await self._append(acceptance)
+        acceptance = await self._reception.decided(decide)
+        await append_accepted(self._reception.intake, [acceptance])
         return json_response({"status": SUCCESS, **ids_of(acceptance), "test": True, "sandbox": sandbox})
 
-    def _accept_test(self, happening: Happening, body: TestBody, event_key: str | None) -> Acceptance:
+    def _accept_test(self, happening: Happening, contact: EventContact | None, event_key: str | None) -> Acceptance:
         stream = happening.stream
-        profile = None if body.contact is None else profile_of(body.contact, self._country(stream))
+        profile = None if contact is None else profile_of(contact, self._reception.default_country(stream))
         if event_key is None and profile is not None:
             return accept_event(happening, profile, self._snapshot)
         if event_key is None and stream.workflow_id is not None:
@@ -126,24 +114,6 @@ class StreamEventsDoor:
                 raise RefusedError([WrongField("event", f"there is no event {event_key!r}")], missing=True)
             message = content_of_event(stream, event, self._snapshot)
         return accept_message(happening, message, profile or sandbox_recipient(message[0]), self._snapshot)
-
-    async def _append(self, acceptance: Acceptance) -> None:
-        await self._intake.append([record_of(acceptance)])
-        metrics.ACCEPTED_TRIGGERS.labels(acceptance.trigger.lane).inc()
-
-    def _country(self, stream: Stream) -> str | None:
-        return default_country(self._snapshot, stream)
-
-
-def default_country(snapshot: CatalogSnapshot, stream: Stream) -> str | None:
-    """Return the country whose numbers are written without a calling code in a stream's workspace."""
-    settings = snapshot.workspace(stream.workspace_id)
-    return None if settings is None else settings.default_country
-
-
-def stream_trigger_id(stream_id: UUID, idempotency_key: str | None, now: datetime, index: int | None = None) -> UUID:
-    """Return a trigger's id; one that is derived from a caller's key is another in each stream."""
-    return naming.trigger_id(stream_id, idempotency_key, now, index)
 
 
 def require_left_today(left: int | None, stream: Stream, now: datetime) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from ingest.domain.refusal import RefusedError
 from ingest.handlers.refusals import problem_of
@@ -20,8 +19,6 @@ _BY_STATUS: Final = {
     429: "rate_limited",
     503: "unavailable",
 }
-
-T = TypeVar("T")
 
 
 class NotReadyError(RefusedError):
@@ -50,19 +47,3 @@ def problem_for(refusal: RefusedError) -> Problem:
     if isinstance(refusal, NotReadyError):
         return refused(refusal.status, refusal.code, refusal.sentence)
     return problem_of(refusal)
-
-
-async def decided(decide: Callable[[], T], renew: Callable[[], Awaitable[bool]]) -> T:
-    """Return what `decide` decides; where it misses something, look whether it has been made a moment ago.
-
-    Raises Problem 422 or 409 where the request is refused.
-    """
-    try:
-        return decide()
-    except RefusedError as refusal:
-        if not refusal.missing or not await renew():
-            raise problem_for(refusal) from refusal
-    try:
-        return decide()
-    except RefusedError as refusal:
-        raise problem_for(refusal) from refusal

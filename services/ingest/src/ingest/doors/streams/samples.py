@@ -99,7 +99,7 @@ def _php(url: str, body: dict[str, Any]) -> str:
 def _go(url: str, body: dict[str, Any]) -> str:
     return (
         f"package main\n\n"
-        f'import (\n\t"fmt"\n\t"net/http"\n\t"strings"\n)\n\n'
+        f'import (\n\t"fmt"\n\t"io"\n\t"net/http"\n\t"strings"\n)\n\n'
         f"func main() {{\n"
         f"\tbody := strings.NewReader({json.dumps(json.dumps(body))})\n"
         f'\trequest, _ := http.NewRequest("POST", {json.dumps(url)}, body)\n'
@@ -108,7 +108,8 @@ def _go(url: str, body: dict[str, Any]) -> str:
         f"\tresponse, err := http.DefaultClient.Do(request)\n"
         f"\tif err != nil {{\n\t\tpanic(err)\n\t}}\n"
         f"\tdefer response.Body.Close()\n"
-        f"\tfmt.Println(response.Status)\n"
+        f"\tanswer, _ := io.ReadAll(response.Body)\n"
+        f"\tfmt.Println(response.Status, string(answer))\n"
         f"}}"
     )
 
