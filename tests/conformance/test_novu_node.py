@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from novu_place import NovuPlace, phone
+from programs import node_modules, node_package, program
 from sluice_local.stack import Stack
 
 pytestmark = pytest.mark.e2e
@@ -31,16 +31,10 @@ def place(stack: Stack) -> NovuPlace:
 
 def run(script: str, package: str, place: NovuPlace, number: str) -> list[str]:
     """Run a client's script; return the parts that it went through."""
-    modules = Path(os.environ.get("SLUICE_NODE_MODULES", "node_modules")).resolve()
-    node = shutil.which("node")
-    if node is None or not (modules / package).is_dir():
-        wanted = f"npm package {package} is missing; SLUICE_NODE_MODULES names where it is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(wanted)
-        pytest.skip(wanted)
+    node_package(package)
     done = subprocess.run(
-        [node, str(SCRIPTS / script), place.url, place.key, number],
-        env={**os.environ, "SLUICE_NODE_MODULES": str(modules)},
+        [program("node"), str(SCRIPTS / script), place.url, place.key, number],
+        env={**os.environ, "SLUICE_NODE_MODULES": str(node_modules())},
         capture_output=True,
         text=True,
         timeout=90,
