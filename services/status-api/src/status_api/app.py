@@ -31,6 +31,7 @@ from sluice_storage.database import Database, Plans
 from sluice_storage.errors import is_transient
 from status_api.adapters.deadlines import ReceiptDeadlines
 from status_api.adapters.event_store import EventStore
+from status_api.adapters.patience import StillCountingError
 from status_api.adapters.people import PeopleMemory
 from status_api.adapters.projection import SCHEMA, Projection
 from status_api.adapters.retention import Retention
@@ -61,6 +62,7 @@ NAME: Final = "status-api"
 _DELIVERIES_WAIT_SECONDS: Final = 0.1
 """A dashboard does not see the difference, and a transaction of many reports costs little more than one of few."""
 _RETRY_AFTER: Final = {"Retry-After": "1"}
+_LATER: Final = {"Retry-After": "5"}
 
 
 async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Clock) -> Service:
@@ -166,6 +168,8 @@ def unavailable(error: Exception) -> Problem | None:
     """Return the problem that a caller sees while the database or the broker is away, None for any other error."""
     if isinstance(error, BrokerUnavailableError):
         return Problem(503, "Not available", "The broker cannot be reached. Try again.", headers=_RETRY_AFTER)
+    if isinstance(error, StillCountingError):
+        return Problem(503, "Still counting", "There is much to count. Try again in some seconds.", headers=_LATER)
     if is_transient(error):
         return Problem(503, "Not available", "The database cannot be reached. Try again.", headers=_RETRY_AFTER)
     return None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sluice_contracts.vocabulary import Channel
 from sluice_storage.database import Database
 from sluice_storage.statements import load
+from status_api.adapters.patience import Patience
 from status_api.domain.workflow_counts import StepCounts, WorkflowCounts
 
-_SECONDS: Final = 3.0
 _sql = load("status_api", "workflows.sql")
 
 
@@ -22,19 +20,23 @@ class WorkflowCounter:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counts = Patience(self._summed_up)
 
-    async def counts(self, workspace_id: UUID, workflow_ids: Sequence[UUID]) -> dict[UUID, WorkflowCounts]:
+    async def counts(self, workspace_id: UUID, workflow_ids: Iterable[UUID]) -> Mapping[UUID, WorkflowCounts]:
         """Return the counts of each of `workflow_ids`.
 
-        Raises TimeoutError when the database does not answer within three seconds, and whatever it raises when it is
-        away.
+        Raises StillCountingError where they are too many to be summed up at once, and whatever the database does when
+        it is away.
         """
-        if not workflow_ids:
+        return await self._counts.ask((workspace_id, tuple(workflow_ids)))
+
+    async def _summed_up(self, asked: tuple[UUID, tuple[UUID, ...]]) -> Mapping[UUID, WorkflowCounts]:
+        if not asked[1]:
             return {}
         steps: dict[UUID, list[StepCounts]] = defaultdict(list)
-        async with asyncio.timeout(_SECONDS), self._database.connection() as connection:
-            enrolled = await connection.fetch(_sql.enrolled, workspace_id, workflow_ids)
-            counted = await connection.fetch(_sql.step_counts, workspace_id, workflow_ids)
+        async with self._database.connection() as connection:
+            enrolled = await connection.fetch(_sql.enrolled, *asked)
+            counted = await connection.fetch(_sql.step_counts, *asked)
         for row in counted:
             values = dict(row)
             steps[values.pop("workflow_id")].append(StepCounts(**values | {"channel": Channel(row["channel"])}))
