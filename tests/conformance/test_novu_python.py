@@ -25,6 +25,7 @@ from novu.dto.subscriber import SubscriberDto
 from novu_py import Novu, models
 from novu_py.utils import BackoffStrategy, RetryConfig
 
+from lossy import losing_the_first_answer
 from novu_place import NovuPlace, phone
 from sluice_local.stack import Stack
 
@@ -168,6 +169,39 @@ def test_one_transaction_is_delivered_once_however_many_calls_name_it(place: Nov
     place.trigger("order-shipped", {"subscriberId": f"u{last}", "phone": last, "firstName": "B"}, payload={"n": 2})
     place.sent_to(last)
     assert len(place.sent_to(number)) == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "messages"),
+    [
+        ({"transaction": True}, 1),
+        ({"key": True}, 1),
+        # The SDK makes a new idempotency key for each try: nothing tells the second from another event that says the
+        # same, and whoever names neither of the two gets what they would get at Novu.
+        ({}, 2),
+    ],
+)
+def test_an_answer_that_was_lost_is_asked_for_again(place: NovuPlace, named: dict[str, bool], messages: int) -> None:
+    number, name = phone(), f"lost-{uuid4().hex}"
+    place.subscriber(name, phone=number, firstName="Ada")
+    said = event(name, transaction_id=name) if "transaction" in named else event(name)
+    key = name if "key" in named else None
+    patient = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 10_000), retry_connection_errors=True)
+    with (
+        losing_the_first_answer(place.url) as way,
+        Novu(secret_key=place.key, server_url=way.url, retry_config=patient) as client,
+    ):
+        answer = client.trigger(trigger_event_request_dto=said, idempotency_key=key)
+
+    assert answer.result.status == "processed"
+    keys = {headers["idempotency-key"] for headers in way.requests}
+    assert (len(way.requests), len(keys)) == (2, 1 if key else 2)
+    place.settled(str(answer.result.transaction_id))
+    last, later = phone(), f"last-{uuid4().hex}"
+    place.subscriber(later, phone=last, firstName="B")
+    place.trigger("order-shipped", later, payload={"n": 2})
+    place.sent_to(last)
+    assert len(place.sent_to(number, messages)) == messages
 
 
 def test_the_current_sdk_manages_subscribers(place: NovuPlace, novu: Novu) -> None:

@@ -253,6 +253,73 @@ def test_messages_and_the_feed_say_what_became_of_a_failure(place: NovuPlace) ->
     assert [item["_id"] for item in listed] == [activity["_id"]]
 
 
+def test_every_call_of_the_sdks_is_there_with_its_status_and_its_envelope(place: NovuPlace) -> None:
+    """Each call that the reference marks, in an order in which each finds what it is about."""
+    mark = uuid4().hex[:8]
+    one, topic, tenant = f"/v2/subscribers/{mark}", f"/v2/topics/{mark}", f"/v1/tenants/{mark}"
+    first, feed = f"/v1/subscribers/{mark}", f"/v1/subscribers/{mark}/notifications"
+    credentials = {"providerId": "fcm", "credentials": {"deviceTokens": ["a"]}}
+    channels = {"channels": {"sms": True}}
+    text = {"name": "Text", "type": "sms", "controlValues": {"body": "x"}}
+    relay = {"host": "smtp.example.com", "port": "587", "user": "me", "password": "secret"}
+    calls: list[tuple[str, str, Any, int]] = [
+        ("POST", "/v2/subscribers", {"subscriberId": mark, "phone": phone()}, 201),
+        ("GET", f"/v2/subscribers?subscriberId={mark}", None, 200),
+        ("GET", one, None, 200),
+        ("PATCH", one, {"firstName": "Ada"}, 200),
+        ("POST", "/v1/subscribers/bulk", {"subscribers": [{"subscriberId": mark}]}, 201),
+        ("PUT", f"{first}/credentials", credentials, 200),
+        ("PATCH", f"{first}/credentials", credentials, 200),
+        ("DELETE", f"{first}/credentials/fcm", None, 204),
+        ("PATCH", f"{first}/online-status", {"isOnline": True}, 200),
+        ("GET", f"{one}/preferences", None, 200),
+        ("PATCH", f"{one}/preferences", channels, 200),
+        ("PATCH", f"{one}/preferences/bulk", {"preferences": [{"workflowId": "hello", **channels}]}, 200),
+        ("GET", f"{one}/notifications", None, 200),
+        ("GET", f"{feed}/feed", None, 200),
+        ("GET", f"{feed}/unseen", None, 200),
+        ("POST", f"{first}/messages/mark-as", {"messageId": "x", "markAs": "read"}, 201),
+        ("POST", f"{first}/messages/mark-all", {"markAs": "read"}, 201),
+        ("POST", "/v2/topics", {"key": mark, "name": "All"}, 201),
+        ("GET", f"/v2/topics?key={mark}", None, 200),
+        ("GET", topic, None, 200),
+        ("PATCH", topic, {"name": "Everybody"}, 200),
+        ("POST", f"{topic}/subscriptions", {"subscriptions": [mark]}, 201),
+        ("GET", f"{topic}/subscriptions", None, 200),
+        ("GET", f"/v1/topics/{mark}/subscribers/{mark}", None, 200),
+        ("GET", f"{one}/subscriptions", None, 200),
+        ("DELETE", f"{topic}/subscriptions", {"subscriptions": [mark]}, 200),
+        ("DELETE", topic, None, 200),
+        ("POST", "/v1/tenants", {"identifier": mark, "name": "T", "data": {}}, 201),
+        ("GET", "/v1/tenants", None, 200),
+        ("GET", tenant, None, 200),
+        ("PATCH", tenant, {"name": "U"}, 200),
+        ("DELETE", tenant, None, 204),
+        ("POST", "/v2/workflows", {"name": mark, "workflowId": mark, "steps": [text]}, 201),
+        ("GET", f"/v2/workflows?query={mark}", None, 200),
+        ("GET", f"/v2/workflows/{mark}", None, 200),
+        ("PUT", f"/v2/workflows/{mark}", {"name": mark, "steps": [text], "preferences": {}}, 200),
+        ("PATCH", f"/v2/workflows/{mark}", {"active": True}, 200),
+        ("POST", "/v1/events/trigger", {"name": mark, "to": mark, "transactionId": mark}, 201),
+        ("POST", "/v1/events/trigger/bulk", {"events": [{"name": mark, "to": mark, "transactionId": mark}]}, 201),
+        ("POST", "/v1/events/trigger/broadcast", {"name": mark, "payload": {}, "transactionId": f"{mark}-all"}, 201),
+        ("DELETE", f"/v1/events/trigger/{mark}", None, 200),
+        ("GET", f"/v1/messages?subscriberId={mark}", None, 200),
+        ("DELETE", f"/v1/messages/transaction/{mark}", None, 204),
+        ("GET", f"/v1/notifications?subscriberIds={mark}", None, 200),
+        ("GET", "/v1/notifications/stats", None, 200),
+        ("GET", "/v1/integrations", None, 200),
+        ("GET", "/v1/integrations/active", None, 200),
+        ("POST", "/v1/integrations", {"providerId": "nodemailer", "channel": "email", "credentials": relay}, 201),
+        ("DELETE", f"/v2/workflows/{mark}", None, 204),
+        ("DELETE", one, None, 200),
+    ]  # fmt: skip
+    for method, path, body, status in calls:
+        answer = place.call(method, path, body)
+        assert answer.status_code == status, (method, path, answer.status_code, answer.text)
+        assert (answer.content == b"") if status == 204 else ("data" in answer.json()), (method, path, answer.text)
+
+
 def test_refusals_look_as_novus_and_a_workspace_sees_only_its_own(place: NovuPlace, stack: Stack) -> None:
     stranger = NovuPlace(stack)
     name, _ = person(place)
