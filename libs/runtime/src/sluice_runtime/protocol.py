@@ -13,8 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from sluice_runtime.problems import Problem
 
-LONGEST_LINE: Final = 64 * 1024
-"""Bytes of a request's target: as many as a query that names a thousand ids has."""
+LONGEST_LINE: Final = 32 * 1024
+"""Bytes of a request's target: as many as a query that names six hundred ids has, and fewer than gateways refuse."""
 
 LONGEST_FIELD: Final = 8190
 """Bytes of one header field. Another number than `LONGEST_LINE`, for the parser says only which limit was passed."""

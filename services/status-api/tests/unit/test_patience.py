@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from status_api.adapters.patience import Patience, StillCountingError
+from status_api.app import unavailable
 
 MOMENT = 0.05
 
@@ -94,3 +95,9 @@ async def test_what_goes_wrong_is_told_to_who_waits_and_remembered_for_nobody() 
         await patience.ask("a")
     sums.error = None
     assert await patience.ask("a") == 1
+
+
+def test_who_cannot_wait_is_asked_to_try_again() -> None:
+    problem = unavailable(StillCountingError())
+    assert problem is not None
+    assert (problem.status, problem.headers) == (503, {"Retry-After": "5"})
