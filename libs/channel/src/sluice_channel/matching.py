@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
@@ -55,27 +56,29 @@ class Matcher:
 
         A receipt from one workspace's provider account never speaks of another workspace's job: it is dropped.
         """
-        named: list[tuple[Arrival, CommandKey, int]] = []
+        named: list[tuple[Arrival, JobReference]] = []
         unnamed: list[Arrival] = []
         for arrival in arrivals:
             reference = self._read(arrival)
             if reference is None:
                 unnamed.append(arrival)
             else:
-                named.append((arrival, _command_of(reference), reference.seq))
+                named.append((arrival, reference))
         found, nameless = await self._by_address(unnamed)
-        named += [(arrival, _command_of(reference), reference.seq) for arrival, reference in found]
-        places = await self._ledger.places({key for _, key, _ in named}) if named else {}
+        commands = _by_command(named + found)
+        places = await self._ledger.places({key for key, _ in commands}) if commands else {}
         matched: list[Matched] = []
         unknown: list[Arrival] = []
-        for arrival, key, seq in named:
-            place = next((wave for wave in places.get(key, ()) if wave.first_seq <= seq <= wave.last_seq), None)
-            if place is None:
-                unknown.append(arrival)
-            elif arrival.workspace_id in (None, place.workspace_id):
-                matched.append(Matched(arrival, seq, place))
-            else:
-                _log.warning("receipt.of_another_workspace", account=str(arrival.account_id))
+        for key, group in commands:
+            waves = places.get(key, ())
+            for arrival, reference in group:
+                place = _wave_of(reference.seq, waves)
+                if place is None:
+                    unknown.append(arrival)
+                elif arrival.workspace_id in (None, place.workspace_id):
+                    matched.append(Matched(arrival, reference.seq, place))
+                else:
+                    _log.warning("receipt.of_another_workspace", account=str(arrival.account_id))
         return Matches(matched, unknown, nameless)
 
     def _read(self, arrival: Arrival) -> JobReference | None:
@@ -112,5 +115,20 @@ class Matcher:
         return found, nameless
 
 
-def _command_of(reference: JobReference) -> CommandKey:
-    return CommandKey(reference.execution_id, page_of(reference.seq), reference.round)
+def _by_command(
+    named: Sequence[tuple[Arrival, JobReference]],
+) -> list[tuple[CommandKey, list[tuple[Arrival, JobReference]]]]:
+    """Return receipts in order, those together that follow each other and speak of one command: nearly all do."""
+
+    def command(item: tuple[Arrival, JobReference]) -> tuple[UUID, int, int]:
+        _, (execution_id, seq, round_number) = item
+        return execution_id, page_of(seq), round_number
+
+    return [(CommandKey(*key), list(group)) for key, group in groupby(named, command)]
+
+
+def _wave_of(seq: int, waves: Sequence[WavePlace]) -> WavePlace | None:
+    for wave in waves:
+        if wave.first_seq <= seq <= wave.last_seq:
+            return wave
+    return None
