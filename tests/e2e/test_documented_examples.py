@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 UUID_TEXT = "780cab43-2de4-4ce0-a96b-aeeeed06346c"
 INSTANT = "2025-11-23T02:25:28.090Z"
 
-BALANCE = {"cancelled", "open", "held"}
+BALANCE = {"cancelled", "open", "held", "unlisted"}
 ANALYTICS = {
     "awaiting_receipt", "unknown", "failed", "bounced", "clicked", "opened", "complained", "unsubscribed", "replied",
     "read", "delivered",
