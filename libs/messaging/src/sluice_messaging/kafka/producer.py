@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -44,16 +44,6 @@ _BEYOND_REPAIR: Final = (
 _log = structlog.get_logger()
 
 
-class Producer(Protocol):
-    """What is used of an AIOKafkaProducer."""
-
-    async def send(
-        self, topic: str, *, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> asyncio.Future[Any]:
-        """Queue a record; the future is done when it is acknowledged."""
-        ...
-
-
 class ProducerSupply:
     """Gives out the producer, and tells a broker that is away from a producer that has to be replaced.
 
@@ -71,6 +61,11 @@ class ProducerSupply:
         self._failing_since: float | None = None
         self._failed_at = 0.0
         self._closed = False
+
+    @property
+    def current(self) -> Any:
+        """The producer that is started, None while there is none."""
+        return self._current
 
     async def producer(self) -> Any:
         """Return a started producer; callers at the same time share one start, which none of them can cut short.
@@ -106,8 +101,12 @@ class ProducerSupply:
             self._replace("nothing acknowledged for too long")
 
     def not_taken(self, producer: Any, error: KafkaError) -> None:
-        """Note that `producer` did not take a record; it is replaced if `error` means that it never will again."""
-        if producer is self._current and (isinstance(error, _BEYOND_REPAIR) or _is_dead(producer)):
+        """Note that `producer` did not take a batch; it is replaced if `error` means that it never will again."""
+        if (
+            producer is not None
+            and producer is self._current
+            and (isinstance(error, _BEYOND_REPAIR) or _is_dead(producer))
+        ):
             self._replace(repr(error))
 
     def not_acknowledged(self, producer: Any, error: KafkaError) -> None:

@@ -1,0 +1,221 @@
+"""Between publishers and aiokafka: what all of them append at a time travels as one batch a partition.
+
+aiokafka's own `send` looks up the topic and makes a future for every record, and acknowledges each by itself; to a
+process that appends all day that is most of what appending costs. Here records gather while the batch before them is
+on its way to their partition, and all of a batch are acknowledged at once. A partition never has two batches under way,
+and what is tried again is the same batch in the same place: records of a key lie in the order in which they were added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from prometheus_client import Counter
+
+from sluice_messaging.kafka.partitioner import partition_of
+from sluice_messaging.kafka.producer import MAX_DEAD_LETTER_BYTES, ProducerSupply
+from sluice_messaging.kafka.translation import Headers, headers_from
+from sluice_messaging.records import OutboundRecord, Partition
+from sluice_runtime import metrics
+
+TICK_SECONDS: Final = 0.02
+"""How often it is looked who has waited long enough: a timer for each publisher costs more than all of its waiting."""
+
+_OVERHEAD_BYTES: Final = 256
+"""What a record takes beside its key, value and headers, at most."""
+
+
+@dataclass(slots=True, eq=False)
+class Publication:
+    """One publisher's wait: `stored` is done when all of its records are, of which `missing` still are not."""
+
+    stored: asyncio.Future[None]
+    began: float
+    deadline: float
+    missing: int
+
+    def arrived(self) -> None:
+        """Note that one more record is acknowledged."""
+        self.missing -= 1
+        if not self.missing and not self.stored.done():
+            self.stored.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait, unless it has ended."""
+        if not self.stored.done():
+            self.stored.set_exception(error)
+
+
+_Entry = tuple[OutboundRecord, Headers, Publication]
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """What waits to be appended to a partition. It is `busy` from when there is something to do until there is not."""
+
+    partition: Partition
+    busy: bool = False
+    waiting: deque[_Entry] = field(default_factory=deque)
+
+
+class Accumulator:
+    """The queues of all partitions that this process appends to, and whoever waits for them."""
+
+    def __init__(self, supply: ProducerSupply) -> None:
+        self._supply = supply
+        self._queues: dict[tuple[str, int], _Queue] = {}
+        self._ready: list[_Queue] = []
+        self._partitions: dict[str, Sequence[int]] = {}
+        self._open: set[Publication] = set()
+        self._couriers: set[asyncio.Task[None]] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def append(self, records: Sequence[OutboundRecord], trace: Mapping[str, str], seconds: float) -> None:
+        """Return once all of `records` are acknowledged; `trace` goes into the headers of those without one.
+
+        Raises KafkaError, OSError or TimeoutError where that did not happen within `seconds`; what has not been handed
+        to the broker by then never is.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if any(self._partitions_of(record.topic) is None for record in records):
+            async with asyncio.timeout(seconds):
+                await self._learn({record.topic for record in records})
+        publication = Publication(loop.create_future(), began, began + seconds, len(records))
+        # All are looked at before the first is queued: a publish that is refused leaves nothing behind.
+        for queue, record, headers in [self._placed(record, trace) for record in records]:
+            queue.waiting.append((record, headers, publication))
+            if not queue.busy:
+                self._wake(queue, loop)
+        self._open.add(publication)
+        if self._sweep is None:
+            self._sweep = loop.call_later(TICK_SECONDS, self._end_waits, loop)
+        try:
+            await publication.stored
+        finally:
+            self._open.discard(publication)
+
+    def _partitions_of(self, topic: str) -> Sequence[int] | None:
+        """Return the partitions of `topic` as they are known in this turn of the loop."""
+        known = self._partitions.get(topic)
+        if known is None and self._supply.current is not None:
+            found = self._supply.current.client.cluster.partitions_for_topic(topic)
+            if found:
+                known = self._partitions[topic] = sorted(found)
+        return known
+
+    async def _learn(self, topics: set[str]) -> None:
+        producer = await self._supply.producer()
+        for topic in topics:
+            self._partitions[topic] = sorted(await producer.partitions_for(topic))
+
+    def _placed(self, record: OutboundRecord, trace: Mapping[str, str]) -> tuple[_Queue, OutboundRecord, Headers]:
+        headers = headers_from(record.headers, trace)
+        size = len(record.value) + len(record.key or b"") + sum(len(value) for _, value in headers)
+        if size + _OVERHEAD_BYTES > MAX_DEAD_LETTER_BYTES:
+            raise MessageSizeTooLargeError(f"{size} bytes are more than any broker of ours takes")
+        partitions = self._partitions[record.topic]
+        number = partition_of(record.key, partitions, partitions)
+        queue = self._queues.get((record.topic, number))
+        if queue is None:
+            queue = self._queues[record.topic, number] = _Queue(Partition(record.topic, number))
+        return queue, record, headers
+
+    def _wake(self, queue: _Queue, loop: asyncio.AbstractEventLoop) -> None:
+        queue.busy = True
+        if not self._ready:
+            # Whoever else publishes in this turn of the loop comes along.
+            loop.call_soon(self._send_couriers)
+        self._ready.append(queue)
+
+    def _send_couriers(self) -> None:
+        ready, self._ready = self._ready, []
+        self._partitions.clear()
+        courier = asyncio.create_task(self._carry(ready), name="accumulator: courier")
+        self._couriers.add(courier)
+        courier.add_done_callback(self._couriers.discard)
+
+    async def _carry(self, queues: Sequence[_Queue]) -> None:
+        """Hand what waits in `queues` to the producer."""
+        for queue in queues:
+            producer, publications = None, list[Publication]()
+            try:
+                producer = await self._supply.producer()
+                batch = _filled(producer.create_batch(), queue.waiting, publications)
+                if not publications:
+                    queue.busy = False
+                    continue
+                stored = await producer.send_batch(batch, queue.partition.topic, partition=queue.partition.number)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
+                if isinstance(error, KafkaError):
+                    self._supply.not_taken(producer, error)
+                _refuse(publications or [publication for _, _, publication in queue.waiting], error)
+                self._go_on(queue)
+            else:
+                stored.add_done_callback(partial(self._arrived, producer, queue, publications))
+
+    def _arrived(
+        self, producer: Any, queue: _Queue, publications: Sequence[Publication], stored: asyncio.Future[Any]
+    ) -> None:
+        error = KafkaError("the producer has gone") if stored.cancelled() else stored.exception()
+        if error is None:
+            _observe(queue.partition.topic, publications)
+            for publication in publications:
+                publication.arrived()
+        else:
+            self._supply.not_acknowledged(producer, error)
+            _refuse(publications, error)
+        self._go_on(queue)
+
+    def _go_on(self, queue: _Queue) -> None:
+        if queue.waiting:
+            self._wake(queue, asyncio.get_running_loop())
+        else:
+            queue.busy = False
+
+    def _end_waits(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fail those whose time is up before it is looked again."""
+        due = loop.time() + TICK_SECONDS
+        overdue = [publication for publication in self._open if publication.deadline < due]
+        if overdue:
+            _refuse(overdue, TimeoutError())
+            for queue in self._queues.values():
+                # While the broker is away nobody else would take them out.
+                queue.waiting = deque(entry for entry in queue.waiting if not entry[2].stored.done())
+        self._sweep = loop.call_later(TICK_SECONDS, self._end_waits, loop) if self._open else None
+
+
+def _filled(batch: Any, waiting: deque[_Entry], publications: list[Publication]) -> Any:
+    """Move as much as fits of what is still waited for into `batch`, and whose it is into `publications`."""
+    while waiting:
+        record, headers, publication = waiting[0]
+        if not publication.stored.done():
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is None:
+                break
+            publications.append(publication)
+        waiting.popleft()
+    batch.close()
+    return batch
+
+
+def _refuse(publications: Iterable[Publication], error: BaseException) -> None:
+    for publication in publications:
+        # Each its own, or else every publisher that raises it makes its traceback longer.
+        publication.fail(copy.copy(error))
+
+
+def _observe(topic: str, publications: Sequence[Publication]) -> None:
+    _published(topic).inc(len(publications))
+    metrics.PUBLISH_SECONDS.observe(asyncio.get_running_loop().time() - publications[0].began)
+
+
+@cache
+def _published(topic: str) -> Counter:
+    return metrics.PUBLISHED_RECORDS.labels(topic)
