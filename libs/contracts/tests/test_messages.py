@@ -190,3 +190,12 @@ def test_one_contacts_events_have_one_key_and_an_event_about_nobody_has_its_own(
 @pytest.mark.parametrize(("message", "path"), EVERY_EXAMPLE)
 def test_every_message_says_its_key_unless_it_lies_in_somebody_elses_body(message: type[Message], path: Path) -> None:
     assert (message.decode(path.read_bytes()).key is None) == (message is CallbackReceived)
+
+
+@pytest.mark.parametrize(("message", "path"), EVERY_EXAMPLE)
+def test_a_part_of_valid_fields_is_what_the_constructor_makes(message: type[Message], path: Path) -> None:
+    made = message.decode(path.read_bytes())
+    given = {name: value for name, value in vars(made).items() if name in made.model_fields_set}
+    assert message.of(**given) == made
+    assert message.of(**given).encode() == made.encode()
+    assert message.of(**given).model_dump() == made.model_dump()

@@ -1,7 +1,7 @@
 """accept: `POST /api/v1/messages/sms/send`, one message a request, from the request to the broker's acknowledgement.
 
 Key, validation, limits, metrics and tracing are on. The limit is a handler of aiohttp and pydantic that only awaits the
-same produce, of the same bytes, through the same kind of producer, in as many processes; both get the same load in
+same produce, of the same bytes, through the same publisher, in as many processes; both get the same load in
 turns. What works on accepted triggers is halted for `accept`, as the peer has nobody behind it either; for
 `accept while all works` it runs, and takes its share of the cores.
 """

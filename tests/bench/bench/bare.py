@@ -17,7 +17,9 @@ import uvloop
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from sluice_messaging.kafka.producer import ProducerSupply
+from sluice_contracts.messages.trigger import TriggerAccepted
+from sluice_messaging.kafka.publisher import KafkaPublisher
+from sluice_messaging.records import CONTENT_TYPE_HEADER, JSON, TYPE_HEADER, OutboundRecord
 
 TOPIC = "bench.accepted"
 
@@ -35,14 +37,13 @@ class Send(BaseModel):
 
 def produce(kafka: str, value: bytes) -> web.Application:
     """Validate, append `value` under a new key, answer."""
-    supply = ProducerSupply(kafka, "bare")
-    headers = [("ce_type", b"trigger.accepted.v1"), ("content-type", b"application/json")]
+    publisher = KafkaPublisher(kafka, "bare")
+    headers = {TYPE_HEADER: TriggerAccepted.TYPE, CONTENT_TYPE_HEADER: JSON}
 
     async def send(request: web.Request) -> web.Response:
         Send.model_validate_json(await request.read())
         trigger_id = str(UUID(bytes=os.urandom(16), version=4))
-        producer = await supply.producer()
-        await (await producer.send(TOPIC, value=value, key=trigger_id.encode(), headers=list(headers)))
+        await publisher.publish([OutboundRecord(TOPIC, trigger_id.encode(), value, headers)])
         return web.json_response({"success": True, "trigger_id": trigger_id})
 
     app = web.Application()

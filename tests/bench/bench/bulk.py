@@ -1,7 +1,7 @@
 """bulk: `POST /api/v1/messages/bulk`, a hundred messages a request, each of them a trigger of its own.
 
-The limit is what one process can append of the same bytes, under keys of their own, with the same producer and nothing
-else to do, in portions of a hundred that are awaited as ours are. What works on triggers is halted meanwhile.
+The limit is what one process can append of the same bytes, under keys of their own, through the same publisher and with
+nothing else to do, in portions of a hundred that are awaited as ours are. What works on triggers is halted meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from bench.doors import BULK, body, make_template, sample_record
 from bench.figures import Figure, median
 from bench.load import put_load, request
 from bench.rig import CONSUMERS, Rig
-from sluice_messaging.kafka.producer import ProducerSupply
+from sluice_contracts.messages.trigger import TriggerAccepted
+from sluice_messaging.kafka.publisher import KafkaPublisher
+from sluice_messaging.records import CONTENT_TYPE_HEADER, JSON, TYPE_HEADER, OutboundRecord
 
 ITEMS = 100
 CALLERS = 8
@@ -54,9 +56,8 @@ async def measure(rig: Rig) -> list[Figure]:
 
 async def raw_rate(kafka: str, value: bytes, seconds: float) -> float:
     """Return the records a second that this process appends."""
-    supply = ProducerSupply(kafka, "raw")
-    producer = await supply.producer()
-    headers = [("ce_type", b"trigger.accepted.v1"), ("content-type", b"application/json")]
+    publisher = KafkaPublisher(kafka, "raw")
+    headers = {TYPE_HEADER: TriggerAccepted.TYPE, CONTENT_TYPE_HEADER: JSON}
     began = time.perf_counter()
     appended = 0
 
@@ -64,12 +65,10 @@ async def raw_rate(kafka: str, value: bytes, seconds: float) -> float:
         nonlocal appended
         while time.perf_counter() - began < seconds:
             keys = [str(UUID(bytes=os.urandom(16), version=4)).encode() for _ in range(ITEMS)]
-            stored = [await producer.send(TOPIC, value=value, key=key, headers=list(headers)) for key in keys]
-            for acknowledgement in stored:
-                await acknowledgement
+            await publisher.publish([OutboundRecord(TOPIC, key, value, headers) for key in keys])
             appended += ITEMS
 
     await asyncio.gather(*(append() for _ in range(CALLERS)))
     rate = appended / (time.perf_counter() - began)
-    await supply.close()
+    await publisher.close()
     return rate

@@ -51,7 +51,7 @@ NOBODY: Final = Principal(UUID(int=0), UUID(int=0), frozenset())
 """The principal of public operations: owns nothing and may do nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """One authorised and valid request.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from random import Random
 from time import perf_counter
 from typing import Final
 
@@ -30,26 +31,53 @@ _SENDABLE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 Translate = Callable[[Exception], Problem | None]
 
+_random: Final = Random()
 _log = structlog.get_logger()
 
 
-def route_of(request: web.Request) -> str:
-    """Return the path pattern that the request matched, with its `{placeholders}`."""
-    resource = request.match_info.route.resource
-    return _UNROUTED if resource is None else resource.canonical
+Finish = Callable[[web.Request, web.StreamResponse], None]
+"""Something that is done to every answer before its headers go out."""
+
+FINISHES: Final = web.AppKey("finishes", list[Finish])
+"""What is done to every answer of the application, in this order."""
 
 
-async def write_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the request in its answer, of whatever kind; a signal handler for `on_response_prepare`."""
-    response.headers["X-Request-Id"] = request.get(REQUEST_ID) or _new_request_id()
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What is the same of all requests of one method to one route."""
+
+    method: str
+    route: str
+    is_probe: bool
+    span: str
+    attributes: Mapping[str, str]
+    seconds: dict[int, Histogram]
+
+    def observe(self, status: int, seconds: float) -> None:
+        """Count an answer by the seconds that it took."""
+        histogram = self.seconds.get(status)
+        if histogram is None:
+            histogram = self.seconds[status] = metrics.HTTP_SECONDS.labels(self.route, self.method, status)
+        histogram.observe(seconds)
+
+
+async def finish(request: web.Request, response: web.StreamResponse) -> None:
+    """Do to an answer what is done to all; the one handler of `on_response_prepare`, each of which would be awaited."""
     request[_BEGUN] = True
+    for each in request.app[FINISHES]:
+        each(request, response)
+
+
+def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request in its answer, and let its door add to that."""
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID) or _new_request_id()
     door = request.get(DOOR)
     if door is not None and door.finish is not None:
         door.finish(response, request)
 
 
 def _new_request_id() -> str:
-    return os.urandom(16).hex()
+    return f"{_random.getrandbits(128):032x}"
 
 
 def front(translate: Translate | None) -> Middleware:
@@ -62,17 +90,16 @@ def front(translate: Translate | None) -> Middleware:
         request_id = given if given and _SENDABLE_REQUEST_ID.fullmatch(given) else _new_request_id()
         request[REQUEST_ID] = request_id
         logging.CURRENT_REQUEST.set(request_id)
-        route = route_of(request)
-        method = _known(request.method)
-        attributes = {"http.request.method": method, "http.route": route}
+        resource = request.match_info.route.resource
+        of = _described(request.method, _UNROUTED if resource is None else resource.canonical)
         incoming = tracing.extract(request.headers)
-        with tracing.span(f"{method} {route}", context=incoming, kind=SpanKind.SERVER, attributes=attributes) as span:
+        with tracing.span(of.span, context=incoming, kind=SpanKind.SERVER, attributes=of.attributes) as span:
             try:
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, a caller gets a document and the log the rest
-                response = _answer_to(error, request, route, translate)
-            if route not in _PROBES:
-                _note(method, route, response, perf_counter() - began)
+                response = _answer_to(error, request, of.route, translate)
+            if not of.is_probe:
+                _note(of, response, perf_counter() - began)
             if span.is_recording():
                 span.set_attribute("http.response.status_code", response.status)
                 if response.status >= 500:
@@ -82,24 +109,22 @@ def front(translate: Translate | None) -> Middleware:
     return answer
 
 
-def _known(method: str) -> str:
-    """Return `method` if HTTP knows it: callers must not be able to make up ever new series."""
-    return method if method in hdrs.METH_ALL else "OTHER"
+@lru_cache(maxsize=4096)
+def _described(method: str, route: str) -> _Described:
+    # A method that HTTP does not know is any: callers must not be able to make up ever new series.
+    known = method if method in hdrs.METH_ALL else "OTHER"
+    attributes = {"http.request.method": known, "http.route": route}
+    return _Described(known, route, route in _PROBES, f"{known} {route}", attributes, {})
 
 
-def _note(method: str, route: str, response: web.StreamResponse, seconds: float) -> None:
+def _note(of: _Described, response: web.StreamResponse, seconds: float) -> None:
     status = response.status
     if isinstance(response, web.Response):
-        _timer(route, method, status).observe(seconds)
+        of.observe(status, seconds)
     else:
         seconds = 0.0  # a stream takes as long as somebody listens, which is nobody's fault
     note = _log.info if status >= 400 or seconds >= SLOW_SECONDS else _log.debug
-    note("request.answered", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 2))
-
-
-@lru_cache(maxsize=4096)
-def _timer(route: str, method: str, status: int) -> Histogram:
-    return metrics.HTTP_SECONDS.labels(route, method, status)
+    note("request.answered", method=of.method, route=of.route, status=status, milliseconds=round(seconds * 1000, 2))
 
 
 def _answer_to(error: Exception, request: web.Request, route: str, translate: Translate | None) -> web.StreamResponse:

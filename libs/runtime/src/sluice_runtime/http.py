@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from sluice_contracts.base import format_instant
-from sluice_runtime.front import Translate, front, write_request_id
+from sluice_runtime.front import FINISHES, Finish, Translate, finish, front, name_request
 from sluice_runtime.problems import Problem, invalid
 from sluice_runtime.protocol import Protocol
 from sluice_runtime.validation import refuse_nul
@@ -36,7 +36,9 @@ def application(*, translate: Translate | None = None) -> web.Application:
     """
     app = web.Application(middlewares=[front(translate)])
     app[STOPPING] = asyncio.Event()
-    app.on_response_prepare.append(write_request_id)
+    finishes: list[Finish] = [name_request]
+    app[FINISHES] = finishes
+    app.on_response_prepare.append(finish)
     return app
 
 

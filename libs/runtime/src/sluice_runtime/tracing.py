@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Final
 
@@ -104,8 +104,11 @@ def is_recording() -> bool:
 
 def is_passed_over() -> bool:
     """Whether the current trace is one that nobody records."""
-    current = trace.get_current_span().get_span_context()
-    return current.is_valid and not current.trace_flags.sampled
+    current = trace.get_current_span()
+    if isinstance(current, _Unrecorded):
+        return True
+    of = current.get_span_context()
+    return of.is_valid and not of.trace_flags.sampled
 
 
 def tracer() -> trace.Tracer:
@@ -113,7 +116,6 @@ def tracer() -> trace.Tracer:
     return _Tracing.tracer
 
 
-@contextmanager
 def span(
     name: str,
     *,
@@ -121,42 +123,72 @@ def span(
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Attributes = None,
     links: Sequence[Link] | None = None,
-) -> Iterator[trace.Span]:
+) -> AbstractContextManager[trace.Span]:
     """Make a span inside the block the current one; its parent is that of `context`, of the current one without.
 
     It is recorded as its parent is; one without a parent begins a trace, which is recorded by the configured share, or
     where one of `links` is. All others only pass their trace on: the SDK takes ten times as long to record nothing.
     """
-    parent = trace.get_current_span(context).get_span_context()
-    if _Tracing.provider is None or (parent.is_valid and not parent.trace_flags.sampled):
-        recorder = None
-    elif parent.is_valid:
-        recorder = _Tracing.tracer
-    elif any(link.context.trace_flags.sampled for link in links or ()) or _random.random() < _Tracing.ratio:
-        recorder = _Tracing.recorder
-    else:
-        recorder = None
-        context = _unrecorded()
-    if recorder is None:
-        with attached(context) if context is not None else nullcontext():
-            yield trace.INVALID_SPAN
-        return
-    with recorder.start_as_current_span(
-        name, context=context, kind=kind, attributes=attributes, links=links
-    ) as recorded:
-        yield recorded
+    parent = trace.get_current_span(context)
+    recorder = None
+    if _Tracing.provider is not None and not isinstance(parent, _Unrecorded):
+        of = parent.get_span_context()
+        if of.is_valid:
+            recorder = _Tracing.tracer if of.trace_flags.sampled else None
+        elif any(link.context.trace_flags.sampled for link in links or ()) or _random.random() < _Tracing.ratio:
+            recorder = _Tracing.recorder
+        else:
+            context = trace.set_span_in_context(_Unrecorded(), _NO_CONTEXT)
+    if recorder is not None:
+        return recorder.start_as_current_span(name, context=context, kind=kind, attributes=attributes, links=links)
+    return _NOTHING if context is None else attached(context)
 
 
-def _unrecorded() -> Context:
-    """Return a context whose trace nobody records, here or wherever it is passed on to."""
-    ids = _random.getrandbits(192) | _NEITHER_ID_IS_ZERO
-    context = trace.SpanContext(ids >> 64, ids & 0xFFFF_FFFF_FFFF_FFFF, is_remote=False)
-    return trace.set_span_in_context(trace.NonRecordingSpan(context), _NO_CONTEXT)
+class _Unrecorded(trace.NonRecordingSpan):
+    """The span of a trace that begins here and that nobody records, here or wherever it is passed on to.
+
+    It gets its ids when somebody asks for them, which for most of them nobody does.
+    """
+
+    def __init__(self) -> None:
+        self._ids = 0
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        """Its trace's id and its own."""
+        if not self._ids:
+            self._ids = _random.getrandbits(192) | _NEITHER_ID_IS_ZERO
+        return self._ids >> 64, self._ids & 0xFFFF_FFFF_FFFF_FFFF
+
+    def get_span_context(self) -> trace.SpanContext:
+        """Return the ids in the SDK's form."""
+        return trace.SpanContext(*self.ids, is_remote=False)
+
+
+class attached(AbstractContextManager[trace.Span]):  # noqa: N801 - it is used as a function is
+    """Makes `context` the current one inside the block."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> trace.Span:
+        self._token = attach(self._context)
+        return trace.INVALID_SPAN
+
+    def __exit__(self, *_: object) -> None:
+        detach(self._token)
 
 
 def inject(headers: dict[str, str]) -> None:
     """Write the current trace context into `headers` (`traceparent`, `tracestate`); nothing where there is none."""
-    _PROPAGATOR.inject(headers)
+    current = trace.get_current_span()
+    if isinstance(current, _Unrecorded):
+        trace_id, span_id = current.ids
+        headers[TRACEPARENT] = f"00-{trace_id:032x}-{span_id:016x}-00"
+    else:
+        _PROPAGATOR.inject(headers)
 
 
 def extract(headers: Mapping[str, str]) -> Context:
@@ -179,16 +211,6 @@ def follow(name: str, traceparent: str | None) -> dict[str, str]:
     return headers
 
 
-@contextmanager
-def attached(context: Context) -> Iterator[None]:
-    """Make `context` the current one inside the block."""
-    token = attach(context)
-    try:
-        yield
-    finally:
-        detach(token)
-
-
 def shut_down() -> None:
     """Send what is still waiting and stop recording. Blocks up to the exporter's timeout of two seconds."""
     provider, _Tracing.provider = _Tracing.provider, None
@@ -198,5 +220,6 @@ def shut_down() -> None:
 
 
 _NO_CONTEXT: Final = Context()
+_NOTHING: Final = nullcontext(trace.INVALID_SPAN)
 _NEITHER_ID_IS_ZERO: Final = 1 << 64 | 1
 _random: Final = Random()

@@ -15,6 +15,7 @@ from aiohttp import web
 from sluice_runtime.api import IDEMPOTENCY_KEY, Answerer, Operation, Principal
 from sluice_runtime.clock import Clock
 from sluice_runtime.doors import rendered
+from sluice_runtime.front import FINISHES
 from sluice_runtime.guard.answers import MAX_KEY_LENGTH, Answer, AnswerBook, AnswerStore, Place, Verdict
 from sluice_runtime.guard.rates import Allowance, RateLimiter, tighter
 from sluice_runtime.guard.settings import GuardSettings
@@ -39,7 +40,7 @@ class Guard:
 
     def protect(self, app: web.Application) -> None:
         """Have every answer of `app` say what is left of the caller's rate."""
-        app.on_response_prepare.append(self.write_rate_limit)
+        app[FINISHES].append(self.write_rate_limit)
 
     def charge(self, request: web.Request, principal: Principal, cost: int, *, returned: int = 0) -> None:
         """Take `cost` tokens of the workspace, and of the stream that is called. See `api.Guarding`.
@@ -58,8 +59,8 @@ class Guard:
             detail = f"The rate limit is used up. Try again in {allowance.retry_seconds} s."
             raise Problem(429, detail=detail, headers={"Retry-After": str(allowance.retry_seconds)})
 
-    async def write_rate_limit(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Tell the caller what is left; an `on_response_prepare` signal."""
+    def write_rate_limit(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Tell the caller what is left; a `front.Finish`."""
         allowance = request.get(_ALLOWANCE)
         if allowance is None:
             if not request.path.startswith(_API):

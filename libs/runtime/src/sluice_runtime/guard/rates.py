@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import MutableMapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -19,8 +18,7 @@ class Rate(NamedTuple):
     burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What is left after a call: `limit` and `remaining` in tokens, `reset_seconds` until the bucket is full again.
 
     `retry_seconds` is None where the call may go ahead, or else how long until it may.

@@ -26,7 +26,7 @@ _IDENTITIES: Final = {Channel.SMS: "sms_identity_id", Channel.WHATSAPP: "whatsap
 """The field of a body that names the provider account to send from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Acceptance:
     """A trigger ready to be appended. `job_id` is its only job's public id, None where there may be several."""
 
@@ -34,7 +34,7 @@ class Acceptance:
     job_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Circumstances:
     """What is known of a request beside its body."""
 
@@ -55,7 +55,7 @@ def accept_send(
     recipients = recipients_of(body, workspace_id, definitions)
     chosen = content_of(body, channel, workspace_id, definitions)
     category = effective_category(_asked_category(body, channel), chosen.category, recipients)
-    trigger = TriggerAccepted(
+    trigger = TriggerAccepted.of(
         **_common(body, circumstances, recipients, category),
         campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
         plan=chosen.plan,
@@ -79,7 +79,7 @@ def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definit
         message = f"the workflow {workflow.name!r} is {workflow.status}, not active"
         raise RefusedError([WrongField(_workflow_field(body), message)], status=409, missing=True)
     category = effective_category(body.category, workflow.category, recipients)
-    trigger = TriggerAccepted(
+    trigger = TriggerAccepted.of(
         **_common(body, circumstances, recipients, category),
         campaign_name=body.campaign_name or workflow.name,
         plan=WorkflowStart(workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name),

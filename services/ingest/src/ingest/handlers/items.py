@@ -11,8 +11,7 @@ import orjson
 
 from ingest.domain.acceptance import Acceptance
 from ingest.handlers.intake import Intake
-from ingest.handlers.sends import record_of
-from sluice_runtime import metrics
+from ingest.handlers.sends import count_accepted, record_of
 from sluice_runtime.http import DEFAULT_BODY_LIMIT
 from sluice_runtime.problems import Problem, invalid
 
@@ -44,4 +43,4 @@ async def append_accepted(intake: Intake, accepted: Sequence[Acceptance]) -> Non
     if accepted:
         await intake.append([record_of(acceptance) async for _, acceptance in in_turns(accepted)])
     for lane, count in Counter(acceptance.trigger.lane for acceptance in accepted).items():
-        metrics.ACCEPTED_TRIGGERS.labels(lane).inc(count)
+        count_accepted(lane, count)

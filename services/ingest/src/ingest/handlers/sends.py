@@ -18,7 +18,7 @@ from ingest.handlers.intake import Intake
 from ingest.handlers.refusals import problem_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts import topics
-from sluice_contracts.vocabulary import Channel
+from sluice_contracts.vocabulary import Channel, Lane
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
@@ -31,6 +31,7 @@ _PATHS: Final[dict[Channel, tuple[str, str]]] = {
     Channel.EMAIL: ("/api/v1/messages/email/send", "/api/v1/messages/send"),
     Channel.WHATSAPP: ("/api/v1/messages/whatsapp/send", "/api/v1/whatsapp/send"),
 }
+_ACCEPTED: Final = {lane: metrics.ACCEPTED_TRIGGERS.labels(lane) for lane in Lane}
 _LABELS: Final = {Channel.SMS: "an SMS", Channel.EMAIL: "an email", Channel.WHATSAPP: "a WhatsApp message"}
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Sends:
     async def _take(self, accept: Callable[[], Acceptance]) -> web.StreamResponse:
         acceptance = await asked_twice(accept, self._renew)
         await self._intake.append([record_of(acceptance)])
-        metrics.ACCEPTED_TRIGGERS.labels(acceptance.trigger.lane).inc()
+        count_accepted(acceptance.trigger.lane)
         return json_response({"success": True, **ids_of(acceptance)})
 
     def _circumstances(self, call: Call) -> Circumstances:
@@ -118,6 +119,11 @@ async def asked_twice(
         return decide()
     except RefusedError as refusal:
         raise problem_for(refusal) from refusal
+
+
+def count_accepted(lane: Lane, number: int = 1) -> None:
+    """Count triggers that have been accepted."""
+    _ACCEPTED[lane].inc(number)
 
 
 def record_of(acceptance: Acceptance) -> OutboundRecord:
