@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_messaging.kafka.publisher import KafkaPublisher
-from sluice_messaging.records import CONTENT_TYPE_HEADER, JSON, TYPE_HEADER, OutboundRecord
+from sluice_messaging.records import OutboundRecord, headers_of
 
 TOPIC = "bench.accepted"
 
@@ -38,7 +38,7 @@ class Send(BaseModel):
 def produce(kafka: str, value: bytes) -> web.Application:
     """Validate, append `value` under a new key, answer."""
     publisher = KafkaPublisher(kafka, "bare")
-    headers = {TYPE_HEADER: TriggerAccepted.TYPE, CONTENT_TYPE_HEADER: JSON}
+    headers = headers_of(TriggerAccepted)
 
     async def send(request: web.Request) -> web.Response:
         Send.model_validate_json(await request.read())

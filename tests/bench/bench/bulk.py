@@ -20,7 +20,7 @@ from bench.load import put_load, request
 from bench.rig import CONSUMERS, Rig
 from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_messaging.kafka.publisher import KafkaPublisher
-from sluice_messaging.records import CONTENT_TYPE_HEADER, JSON, TYPE_HEADER, OutboundRecord
+from sluice_messaging.records import OutboundRecord, headers_of
 
 ITEMS = 100
 CALLERS = 8
@@ -57,7 +57,7 @@ async def measure(rig: Rig) -> list[Figure]:
 async def raw_rate(kafka: str, value: bytes, seconds: float) -> float:
     """Return the records a second that this process appends."""
     publisher = KafkaPublisher(kafka, "raw")
-    headers = {TYPE_HEADER: TriggerAccepted.TYPE, CONTENT_TYPE_HEADER: JSON}
+    headers = headers_of(TriggerAccepted)
     began = time.perf_counter()
     appended = 0
 

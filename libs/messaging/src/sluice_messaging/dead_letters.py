@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -42,7 +42,7 @@ def dead_letter(record: Record, error: BaseException, *, attempts: int, group: s
 
 def without_value(letter: OutboundRecord) -> OutboundRecord:
     """Return `letter` for a record so large that not even its dead letter fits; the original stays where it was."""
-    return replace(letter, value=b"", headers={**letter.headers, "x-omitted-bytes": str(len(letter.value))})
+    return letter._replace(value=b"", headers={**letter.headers, "x-omitted-bytes": str(len(letter.value))})
 
 
 @dataclass(slots=True)

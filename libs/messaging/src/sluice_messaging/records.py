@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -58,32 +59,28 @@ class Record:
             raise PoisonError(f"not a {message.TYPE}: {_summary(error)}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundRecord:
+class OutboundRecord(NamedTuple):
     """A record to append. All records with one `key` go to one partition, in the order in which they are published."""
 
     topic: str
     key: bytes | None
     value: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def with_headers(record: OutboundRecord, headers: Mapping[str, str]) -> OutboundRecord:
     """Return `record` with `headers` beside its own."""
-    return replace(record, headers={**record.headers, **headers}) if headers else record
+    return record._replace(headers={**record.headers, **headers}) if headers else record
+
+
+def headers_of(message: type[Message]) -> Mapping[str, str]:
+    """Return the headers of a record of a `message`, its type among them: readers can route before decoding."""
+    return {TYPE_HEADER: message.TYPE, CONTENT_TYPE_HEADER: JSON}
 
 
 def outbound(topic: str, message: Message, key: bytes | None = None) -> OutboundRecord:
-    """Return `message` as a record for `topic`, with its type in a header so that readers can route before decoding.
-
-    `key` is for a message that cannot tell its own.
-    """
-    return OutboundRecord(
-        topic,
-        message.key if key is None else key,
-        message.encode(),
-        {TYPE_HEADER: message.TYPE, CONTENT_TYPE_HEADER: JSON},
-    )
+    """Return `message` as a record for `topic`. `key` is for a message that cannot tell its own."""
+    return OutboundRecord(topic, message.key if key is None else key, message.encode(), headers_of(type(message)))
 
 
 def _summary(error: ValidationError) -> str:

@@ -191,6 +191,13 @@ def inject(headers: dict[str, str]) -> None:
         _PROPAGATOR.inject(headers)
 
 
+def carried() -> dict[str, str]:
+    """Return the headers that carry the current trace context, none where there is none."""
+    headers: dict[str, str] = {}
+    inject(headers)
+    return headers
+
+
 def extract(headers: Mapping[str, str]) -> Context:
     """Return the trace context that `headers` carry, an empty one where they carry none. Never raises."""
     return _PROPAGATOR.extract(headers) if TRACEPARENT in headers else _NO_CONTEXT

@@ -13,7 +13,7 @@ from sluice_messaging.kafka.accumulator import Accumulator
 from sluice_messaging.kafka.producer import ProducerSupply
 from sluice_messaging.records import OutboundRecord
 from sluice_messaging.spans import sending
-from sluice_runtime import metrics
+from sluice_runtime import metrics, tracing
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _PROBE_SECONDS: Final = 2.0
@@ -31,8 +31,11 @@ class KafkaPublisher:
         if not records:
             return
         try:
-            with sending(records) as trace:
-                await self._accumulator.append(records, trace, timeout)
+            if tracing.is_recording() and not tracing.is_passed_over():
+                with sending(records) as trace:
+                    await self._accumulator.append(records, trace, timeout)
+            else:
+                await self._accumulator.append(records, tracing.carried(), timeout)
         except _TOO_LARGE as error:
             raise errors.RecordTooLargeError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:

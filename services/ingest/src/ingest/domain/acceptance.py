@@ -18,7 +18,7 @@ from sluice_catalog.addresses import normalise_email
 from sluice_catalog.models import WorkflowReference
 from sluice_contracts.messages.content import Sender
 from sluice_contracts.messages.trigger import Recipients, TriggerAccepted, WorkflowStart
-from sluice_contracts.vocabulary import Category, Channel
+from sluice_contracts.vocabulary import Category, Channel, Lane
 
 FURTHEST: Final = timedelta(days=365)
 _NO_SENDER: Final = Sender()
@@ -28,10 +28,20 @@ _IDENTITIES: Final = {Channel.SMS: "sms_identity_id", Channel.WHATSAPP: "whatsap
 
 @dataclass(slots=True, eq=False)
 class Acceptance:
-    """A trigger ready to be appended. `job_id` is its only job's public id, None where there may be several."""
+    """A trigger ready to be appended: `value` is the whole of it, a TriggerAccepted as it travels.
 
-    trigger: TriggerAccepted
-    job_id: str | None
+    `job_id` is its only job's public id, None where there may be several.
+    """
+
+    trigger_id: UUID
+    lane: Lane
+    value: bytes
+    job_id: str | None = None
+
+    @classmethod
+    def of(cls, trigger: TriggerAccepted, job_id: str | None) -> Acceptance:
+        """Return the acceptance of a message that has been made."""
+        return cls(trigger.trigger_id, trigger.lane, trigger.encode(), job_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,15 +65,17 @@ def accept_send(
     recipients = recipients_of(body, workspace_id, definitions)
     chosen = content_of(body, channel, workspace_id, definitions)
     category = effective_category(_asked_category(body, channel), chosen.category, recipients)
-    trigger = TriggerAccepted.of(
+    lane = lane_for(category, recipients)
+    value = TriggerAccepted.written(
         **_common(body, circumstances, recipients, category),
+        lane=lane,
         campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
         plan=chosen.plan,
         variables=_direct_names(body) | body.variables if channel is Channel.EMAIL else body.variables,
         sender=_sender(body, channel, workspace_id, definitions),
     )
     job_id = naming.only_job(circumstances.trigger_id, channel) if is_single(recipients) else None
-    return Acceptance(trigger, job_id)
+    return Acceptance(circumstances.trigger_id, lane, value, job_id)
 
 
 def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definitions: DefinitionsView) -> Acceptance:
@@ -79,14 +91,16 @@ def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definit
         message = f"the workflow {workflow.name!r} is {workflow.status}, not active"
         raise RefusedError([WrongField(_workflow_field(body), message)], status=409, missing=True)
     category = effective_category(body.category, workflow.category, recipients)
-    trigger = TriggerAccepted.of(
+    lane = lane_for(category, recipients)
+    value = TriggerAccepted.written(
         **_common(body, circumstances, recipients, category),
+        lane=lane,
         campaign_name=body.campaign_name or workflow.name,
         plan=WorkflowStart(workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name),
         variables=body.variables,
         channel_variables=body.channel_variables.by_channel(),
     )
-    return Acceptance(trigger, None)
+    return Acceptance(circumstances.trigger_id, lane, value)
 
 
 def _common(
@@ -96,7 +110,6 @@ def _common(
         "trigger_id": circumstances.trigger_id,
         "workspace_id": circumstances.workspace_id,
         "accepted_at": circumstances.now,
-        "lane": lane_for(category, recipients),
         "category": category,
         "recipients": recipients,
         "excluded_contacts": body.excluded_contacts,

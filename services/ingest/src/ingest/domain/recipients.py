@@ -73,7 +73,7 @@ def is_single(recipients: Recipients) -> bool:
 def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
     match kind:
         case RecipientType.CONTACT:
-            return ContactRecipients.of(external_ids=[value])
+            return ContactRecipients(external_ids=[value])
         case RecipientType.CONTACTS:
             return ContactRecipients(external_ids=list(dict.fromkeys(value)))
         case RecipientType.TAG:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -95,14 +96,14 @@ class Bulk:
         return accept_workflow(WorkflowTrigger.model_validate(item), circumstances, self._definitions)
 
     async def _take(self, call: Call, items: Sequence[Any], accept: Accept) -> web.StreamResponse:
-        measured = len(call.raw) > DEFAULT_BODY_LIMIT
+        now, measured = self._clock.now(), len(call.raw) > DEFAULT_BODY_LIMIT
         decided: list[Acceptance | _Missed | Problem] = []
         async for index, item in in_turns(items):
-            decided.append(self._decide(call, index, item, accept, measured=measured))
+            decided.append(self._decide(call, now, index, item, accept, measured=measured))
         if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
             for index, outcome in enumerate(decided):
                 if isinstance(outcome, _Missed):
-                    decided[index] = self._decide(call, index, items[index], accept, measured=False)
+                    decided[index] = self._decide(call, now, index, items[index], accept, measured=False)
         good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
         await append_accepted(self._intake, good)
         return json_response(
@@ -115,9 +116,8 @@ class Bulk:
         )
 
     def _decide(
-        self, call: Call, index: int, item: Any, accept: Accept, *, measured: bool
+        self, call: Call, now: datetime, index: int, item: Any, accept: Accept, *, measured: bool
     ) -> Acceptance | _Missed | Problem:
-        now = self._clock.now()
         workspace_id = call.principal.workspace_id
         key = call.request.headers.get(IDEMPOTENCY_KEY)
         circumstances = Circumstances(workspace_id, naming.trigger_id(workspace_id, key, now, index), now)

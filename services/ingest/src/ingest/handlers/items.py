@@ -42,5 +42,5 @@ async def append_accepted(intake: Intake, accepted: Sequence[Acceptance]) -> Non
     """Append the triggers of a call together, and count them. Raises as `Intake.append` does."""
     if accepted:
         await intake.append([record_of(acceptance) async for _, acceptance in in_turns(accepted)])
-    for lane, count in Counter(acceptance.trigger.lane for acceptance in accepted).items():
+    for lane, count in Counter(acceptance.lane for acceptance in accepted).items():
         count_accepted(lane, count)

@@ -18,8 +18,9 @@ from ingest.handlers.intake import Intake
 from ingest.handlers.refusals import problem_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts import topics
+from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_contracts.vocabulary import Channel, Lane
-from sluice_messaging.records import OutboundRecord, outbound
+from sluice_messaging.records import OutboundRecord, headers_of
 from sluice_runtime import metrics
 from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
@@ -32,6 +33,8 @@ _PATHS: Final[dict[Channel, tuple[str, str]]] = {
     Channel.WHATSAPP: ("/api/v1/messages/whatsapp/send", "/api/v1/whatsapp/send"),
 }
 _ACCEPTED: Final = {lane: metrics.ACCEPTED_TRIGGERS.labels(lane) for lane in Lane}
+_TOPICS: Final = {lane: topics.triggers(lane) for lane in Lane}
+_HEADERS: Final = headers_of(TriggerAccepted)
 _LABELS: Final = {Channel.SMS: "an SMS", Channel.EMAIL: "an email", Channel.WHATSAPP: "a WhatsApp message"}
 
 T = TypeVar("T")
@@ -93,7 +96,7 @@ class Sends:
     async def _take(self, accept: Callable[[], Acceptance]) -> web.StreamResponse:
         acceptance = await asked_twice(accept, self._renew)
         await self._intake.append([record_of(acceptance)])
-        count_accepted(acceptance.trigger.lane)
+        count_accepted(acceptance.lane)
         return json_response({"success": True, **ids_of(acceptance)})
 
     def _circumstances(self, call: Call) -> Circumstances:
@@ -128,11 +131,11 @@ def count_accepted(lane: Lane, number: int = 1) -> None:
 
 def record_of(acceptance: Acceptance) -> OutboundRecord:
     """Return the record that stands for an accepted trigger."""
-    trigger = acceptance.trigger
-    return outbound(topics.triggers(trigger.lane), trigger)
+    topic, key = _TOPICS[acceptance.lane], str(acceptance.trigger_id).encode()
+    return OutboundRecord(topic, key, acceptance.value, _HEADERS)
 
 
 def ids_of(acceptance: Acceptance) -> dict[str, Any]:
     """Return the ids that the caller is told: of the trigger, and of its only job."""
-    ids = {"trigger_id": str(acceptance.trigger.trigger_id)}
+    ids = {"trigger_id": str(acceptance.trigger_id)}
     return ids if acceptance.job_id is None else {**ids, "job_id": acceptance.job_id}

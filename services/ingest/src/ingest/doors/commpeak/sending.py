@@ -58,7 +58,7 @@ class EventSending:
         sending = Sending(stream, now, self._reception.default_country(stream), key)
         items = call.body.messages
         outcomes = await self._judged(items, sending)
-        good = {outcome.trigger.trigger_id: outcome for outcome in outcomes if isinstance(outcome, Acceptance)}
+        good = {outcome.trigger_id: outcome for outcome in outcomes if isinstance(outcome, Acceptance)}
         await append_accepted(self._reception.intake, list(good.values()))
         if good:
             self._activity.accept(stream, now, len(good))

@@ -250,7 +250,7 @@ def _accepted(
         expires_at=None if stream.expires_after is None else happening.now + stream.expires_after,
     )
     job_id = naming.only_job(trigger.trigger_id, plan.channel) if isinstance(plan, DirectSend) else None
-    return Acceptance(trigger, job_id)
+    return Acceptance.of(trigger, job_id)
 
 
 def _sender(happening: Happening, plan: WorkflowStart | DirectSend, definitions: DefinitionsView) -> Sender:
