@@ -12,6 +12,7 @@ from sluice_contracts.identifiers import (
     JobId,
     derived_id,
     execution_id_for,
+    first_job_of,
     new_id,
     trigger_id_for_key,
 )
@@ -24,6 +25,11 @@ def test_new_ids_are_uuid7_of_their_millisecond() -> None:
     made = new_id(1_700_000_000.123)
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert made.int >> 80 == 1_700_000_000_123
+
+
+def test_the_first_job_of_a_trigger_is_at_the_first_place_of_its_first_execution() -> None:
+    trigger = new_id()
+    assert first_job_of(trigger, "sms") == str(JobId(execution_id_for(trigger, 1, "sms"), 0))
 
 
 def test_ids_of_later_moments_sort_later() -> None:

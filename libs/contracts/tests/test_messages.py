@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sluice_contracts.base import Message, format_instant
+from sluice_contracts.base import Message, format_instant, fragment
 from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
@@ -199,7 +199,9 @@ def test_what_is_written_of_valid_fields_is_what_the_message_would_be(message: t
     assert message.written(**given) == made.encode()
 
 
-def test_a_number_of_any_size_is_written() -> None:
+@pytest.mark.parametrize("number", [1, 2**70])
+def test_a_part_may_be_written_beforehand_and_a_number_be_of_any_size(number: int) -> None:
     (given,) = list(read_examples(TriggerAccepted).values())[:1]
-    message = TriggerAccepted.model_validate(dict(given) | {"variables": {"n": 2**70}})
-    assert json.loads(TriggerAccepted.written(**vars(message)))["variables"] == {"n": 2**70}
+    message = TriggerAccepted.model_validate(dict(given) | {"variables": {"n": number}})
+    fields = vars(message) | {"plan": fragment(message.plan), "sender": fragment(message.sender)}
+    assert TriggerAccepted.written(**fields) == message.encode()

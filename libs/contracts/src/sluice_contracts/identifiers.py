@@ -36,8 +36,12 @@ def new_id(now_seconds: float | None = None) -> UUID:
 
 def derived_id(namespace: UUID, name: str) -> UUID:
     """Return the UUIDv5 (RFC 9562 §5.5) of `name` in `namespace`."""
+    return _uuid(_derived(namespace, name))
+
+
+def _derived(namespace: UUID, name: str) -> int:
     digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
-    return _uuid(int.from_bytes(digest[:16], "big") & ~_VERSION_AND_VARIANT | _UUID5_VERSION | _UUID_VARIANT)
+    return int.from_bytes(digest[:16], "big") & ~_VERSION_AND_VARIANT | _UUID5_VERSION | _UUID_VARIANT
 
 
 def _uuid(value: int) -> UUID:
@@ -56,6 +60,11 @@ def trigger_id_for_key(workspace_id: UUID, idempotency_key: str) -> UUID:
 def execution_id_for(trigger_id: UUID, step_order: int, channel: str) -> UUID:
     """Return the execution of one channel inside one step. Steps count from 1."""
     return derived_id(trigger_id, f"execution:{step_order}:{channel}")
+
+
+def first_job_of(trigger_id: UUID, channel: str) -> str:
+    """Return the public id of the first job of a trigger's first step: `JobId` of that execution, without making it."""
+    return f"{_derived(trigger_id, f'execution:1:{channel}'):032x}-0"
 
 
 def page_of(seq: int) -> int:

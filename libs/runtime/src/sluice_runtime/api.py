@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Final, Protocol, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, Protocol, Union, get_args, get_origin
 from uuid import UUID
 
 from aiohttp import web
@@ -29,8 +29,7 @@ _CHALLENGE: Final = 'ApiKey realm="sluice", Bearer realm="sluice", Basic realm="
 _MAYBE_JSON: Final = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who calls, as their credential says.
 
     A call to a stream counts against the stream's own rate as well, which is `stream_rate` where it has one.

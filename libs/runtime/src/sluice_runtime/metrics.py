@@ -76,7 +76,7 @@ PUBLISHED_RECORDS = _counter(
 )
 PUBLISH_SECONDS = _histogram(
     "sluice_publish_seconds",
-    "Time from handing records to the producer to their acknowledgement by all replicas.",
+    "Time of a batch from its first record's being published to its acknowledgement by all replicas.",
     "A p99 over 0.5 s: look at the brokers' disks and at under-replicated partitions.",
 )
 PUBLISH_FAILURES = _counter(

@@ -16,20 +16,18 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from prometheus_client import Counter
 
 from sluice_messaging.kafka.partitioner import partition_of
-from sluice_messaging.kafka.producer import MAX_DEAD_LETTER_BYTES, ProducerSupply
+from sluice_messaging.kafka.producer import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES, ProducerSupply
 from sluice_messaging.kafka.translation import Headers, headers_from
 from sluice_messaging.records import OutboundRecord, Partition
 from sluice_runtime import metrics
 
 TICK_SECONDS: Final = 0.02
 """How often it is looked who has waited long enough: a timer for each publisher costs more than all of its waiting."""
-
-_OVERHEAD_BYTES: Final = 256
-"""What a record takes beside its key, value and headers, at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,9 +83,10 @@ class Accumulator:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if any(self._partitions_of(record.topic) is None for record in records):
-            async with asyncio.timeout(seconds):
-                await self._learn({record.topic for record in records})
+        for record in records:
+            if self._partitions_of(record.topic) is None:
+                async with asyncio.timeout_at(began + seconds):
+                    await (await self._supply.producer()).partitions_for(record.topic)
         publication = Publication(loop.create_future(), began, began + seconds, len(records))
         # All are looked at before the first is queued: a publish that is refused leaves nothing behind.
         for queue, record, headers in [self._placed(record, trace) for record in records]:
@@ -103,7 +102,7 @@ class Accumulator:
             self._open.discard(publication)
 
     def _partitions_of(self, topic: str) -> Sequence[int] | None:
-        """Return the partitions of `topic` as they are known in this turn of the loop."""
+        """Return the partitions of `topic`, None where the producer does not know it; it is asked once in a turn."""
         known = self._partitions.get(topic)
         if known is None and self._supply.current is not None:
             found = self._supply.current.client.cluster.partitions_for_topic(topic)
@@ -111,17 +110,13 @@ class Accumulator:
                 known = self._partitions[topic] = sorted(found)
         return known
 
-    async def _learn(self, topics: set[str]) -> None:
-        producer = await self._supply.producer()
-        for topic in topics:
-            self._partitions[topic] = sorted(await producer.partitions_for(topic))
-
     def _placed(self, record: OutboundRecord, trace: Mapping[str, str]) -> tuple[_Queue, OutboundRecord, Headers]:
         headers = headers_from(record.headers, trace)
-        size = len(record.value) + len(record.key or b"") + sum(len(value) for _, value in headers)
-        if size + _OVERHEAD_BYTES > MAX_DEAD_LETTER_BYTES:
-            raise MessageSizeTooLargeError(f"{size} bytes are more than any broker of ours takes")
-        partitions = self._partitions[record.topic]
+        if len(record.value) > MAX_RECORD_BYTES and _size(record, headers) > MAX_DEAD_LETTER_BYTES:
+            raise MessageSizeTooLargeError(f"{len(record.value)} bytes are more than any broker of ours takes")
+        partitions = self._partitions_of(record.topic)
+        if partitions is None:
+            raise UnknownTopicOrPartitionError(record.topic)
         number = partition_of(record.key, partitions, partitions)
         queue = self._queues.get((record.topic, number))
         if queue is None:
@@ -190,6 +185,10 @@ class Accumulator:
                 # While the broker is away nobody else would take them out.
                 queue.waiting = deque(entry for entry in queue.waiting if not entry[2].stored.done())
         self._sweep = loop.call_later(TICK_SECONDS, self._end_waits, loop) if self._open else None
+
+
+def _size(record: OutboundRecord, headers: Headers) -> int:
+    return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, record.value, headers))
 
 
 def _filled(batch: Any, waiting: deque[_Entry], publications: list[Publication]) -> Any:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from orjson import Fragment
+
 from ingest.domain import naming
 from ingest.domain.bodies import CommonFields, EmailSend, SendBody, WhatsAppSend, WorkflowTrigger
 from ingest.domain.contents import content_of
@@ -16,12 +18,13 @@ from ingest.domain.recipients import is_single, recipients_of
 from ingest.domain.refusal import RefusedError, WrongField
 from sluice_catalog.addresses import normalise_email
 from sluice_catalog.models import WorkflowReference
+from sluice_contracts.base import fragment
 from sluice_contracts.messages.content import Sender
 from sluice_contracts.messages.trigger import Recipients, TriggerAccepted, WorkflowStart
 from sluice_contracts.vocabulary import Category, Channel, Lane
 
 FURTHEST: Final = timedelta(days=365)
-_NO_SENDER: Final = Sender()
+_NO_SENDER: Final = fragment(Sender())
 _IDENTITIES: Final = {Channel.SMS: "sms_identity_id", Channel.WHATSAPP: "whatsapp_identity_id"}
 """The field of a body that names the provider account to send from."""
 
@@ -150,7 +153,7 @@ def _direct_names(body: SendBody) -> dict[str, Any]:
     return given
 
 
-def _sender(body: SendBody, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> Sender:
+def _sender(body: SendBody, channel: Channel, workspace_id: UUID, definitions: DefinitionsView) -> Sender | Fragment:
     field = _IDENTITIES.get(channel)
     if field is not None:
         identity = getattr(body, field)

@@ -7,11 +7,14 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
+from orjson import Fragment
+
 from ingest.domain.bodies import EmailSend, SendBody, SmsSend, WhatsAppSend
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError, WrongField
 from sluice_catalog.models import TemplateReference
 from sluice_catalog.templating import TemplateLimitExceeded, TemplateSyntaxProblem, parse
+from sluice_contracts.base import fragment
 from sluice_contracts.messages.content import Content, InlineEmail, InlineSms, InlineWhatsApp, TemplateContent
 from sluice_contracts.messages.trigger import DirectSend
 from sluice_contracts.vocabulary import Category, Channel
@@ -25,9 +28,12 @@ _INLINE_FIELDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ChosenContent:
-    """The plan to send it, its name for people (None where it has none), and the category of the template behind it."""
+    """The plan to send it, its name for people (None where it has none), and the category of the template behind it.
 
-    plan: DirectSend
+    `plan` is a DirectSend, written already where many requests in a row have it in common.
+    """
+
+    plan: DirectSend | Fragment
     name: str | None
     category: Category | None
 
@@ -56,7 +62,8 @@ def content_of(body: SendBody, channel: Channel, workspace_id: UUID, definitions
 def _stored(template: TemplateReference) -> ChosenContent:
     """Many requests in a row name one template: what they have in common is made once."""
     content = TemplateContent(template_id=template.template_id, version=template.version, key=template.key)
-    return ChosenContent(DirectSend(channel=template.channel, content=content), template.key, template.category)
+    plan = fragment(DirectSend(channel=template.channel, content=content))
+    return ChosenContent(plan, template.key, template.category)
 
 
 def _given(channel: Channel, content: Content, name: str | None = None) -> ChosenContent:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sluice_contracts.identifiers import execution_id_for, new_id, trigger_id_for_key
+from sluice_contracts.identifiers import first_job_of, new_id, trigger_id_for_key
 from sluice_contracts.vocabulary import Channel
 
 _CHANNEL_LABELS: Final = {Channel.SMS: "SMS", Channel.EMAIL: "Email", Channel.WHATSAPP: "WhatsApp"}
@@ -31,4 +31,4 @@ def campaign_name(channel: Channel, content_name: str | None) -> str:
 
 def only_job(trigger: UUID, channel: Channel) -> str:
     """Return the public id of the one job of a direct send to a single recipient."""
-    return f"{execution_id_for(trigger, 1, channel.value).hex}-0"
+    return first_job_of(trigger, channel.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -98,7 +97,7 @@ class StreamCredentials:
         request[STREAM] = stream
         if not stream.admits(client_address(request)):
             raise refused(403, "address_not_allowed", "The stream may not be called from this address.")
-        return replace(principal, stream_id=stream.id, stream_rate=stream.rate)
+        return principal._replace(stream_id=stream.id, stream_rate=stream.rate)
 
     async def _token(self, headers: Mapping[str, str]) -> StreamToken | None:
         if not self._snapshot.loaded:
