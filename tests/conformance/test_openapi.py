@@ -21,7 +21,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from sluice_local.api_document import document
 from sluice_local.stack import Stack
-from sluice_runtime.protocol import LONGEST_LINE
+from sluice_runtime.http.protocol import LONGEST_LINE
 
 pytestmark = pytest.mark.e2e
 

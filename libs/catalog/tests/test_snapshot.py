@@ -17,7 +17,7 @@ from sluice_catalog.credentials import Authenticator, client_address, secrets_in
 from sluice_catalog.definitions.lists import ContactList, Lists
 from sluice_catalog.definitions.workspace import NewApiKey, Workspaces
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 from sluice_runtime.secrets import SecretBox
 
 integration = pytest.mark.integration

@@ -21,7 +21,7 @@ from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.stream_counts import DayCount, RefusalCount, RefusalKey, StreamCounts, StreamDay, Tally
 from sluice_catalog.streams import StreamType, is_among
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
-from sluice_runtime.guard.rates import Rate
+from sluice_runtime.http.guard.rates import Rate
 
 integration = pytest.mark.integration
 TODAY = date(2026, 3, 1)

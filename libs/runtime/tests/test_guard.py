@@ -16,13 +16,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ConfigDict
 
-from sluice_runtime import http
-from sluice_runtime.api import Call, Door, Operation, Principal, Rate, add_operations, items_held
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer, Place, Verdict
-from sluice_runtime.guard.guard import Guard
-from sluice_runtime.guard.settings import GuardSettings
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.application import application
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.doors import Door
+from sluice_runtime.http.guard.answers import Answer, Place, Verdict
+from sluice_runtime.http.guard.guard import Guard
+from sluice_runtime.http.guard.rates import Rate
+from sluice_runtime.http.guard.settings import GuardSettings
+from sluice_runtime.http.operations import Call, Operation, add_operations, items_held
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem
 
 WORKSPACE, STREAM = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -81,7 +85,7 @@ class Served:
         await self.gate.wait()
         if self.raises is not None:
             raise self.raises
-        return http.json_response({"call": self.calls}, 201)
+        return json_response({"call": self.calls}, 201)
 
     async def ask(
         self, method: str, path: str, body: Any = None, key: str = "one", **headers: str
@@ -99,7 +103,7 @@ async def authenticate(request: web.Request) -> Principal:
 
 
 def render(problem: Problem, request: web.Request) -> web.Response:
-    return http.json_response({"statusCode": problem.status, "message": problem.detail}, problem.status)
+    return json_response({"statusCode": problem.status, "message": problem.detail}, problem.status)
 
 
 def finish(response: web.StreamResponse, request: web.Request) -> None:
@@ -116,7 +120,7 @@ async def serving(rate: float = 1000, burst: int = 1000, shelf: Shelf | None = N
         secret_key=base64.b64encode(bytes(32)).decode(), rate_limit_per_second=rate, rate_limit_burst=burst
     )
     guard = Guard(settings, served.shelf, ManualClock(NOW))
-    app = http.application()
+    app = application()
     guard.protect(app)
     post = Operation("POST", "/api/things", "make", "Make", "Things", served.do, "events:write", Items, cost=items_held)
     ours = [

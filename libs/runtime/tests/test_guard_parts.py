@@ -8,8 +8,8 @@ from uuid import UUID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sluice_runtime.guard.answers import KEPT_FOR, Answer, AnswerBook, Verdict
-from sluice_runtime.guard.rates import Rate, RateLimiter, tighter
+from sluice_runtime.http.guard.answers import KEPT_FOR, Answer, AnswerBook, Verdict
+from sluice_runtime.http.guard.rates import Rate, RateLimiter, tighter
 
 WORKSPACE = UUID(int=1)
 STREAM = UUID(int=2)

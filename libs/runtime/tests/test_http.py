@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
-from sluice_runtime import http
-from sluice_runtime.http import STOPPING
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.application import STOPPING, application, served
+from sluice_runtime.http.bodies import encode_json, json_response, read_json
+from sluice_runtime.http.problems import Problem, not_found
 
 Client = TestClient[web.Request, web.Application]
 
@@ -30,7 +30,7 @@ def translate(error: Exception) -> Problem | None:
 
 
 async def fine(request: web.Request) -> web.StreamResponse:
-    return http.json_response({"fine": True})
+    return json_response({"fine": True})
 
 
 async def broken(request: web.Request) -> web.StreamResponse:
@@ -67,7 +67,7 @@ async def breaking_stream(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def client() -> AsyncIterator[Client]:
-    app = http.application(translate=translate)
+    app = application(translate=translate)
     for handler in (fine, broken, away, absent, moved, stream, breaking_stream):
         app.router.add_get(f"/{handler.__name__}", handler)
     async with TestClient(TestServer(app)) as client:
@@ -160,11 +160,11 @@ async def test_errors_are_logged_and_quick_successes_only_when_debugging() -> No
     assert levels == {(200, "debug"), (404, "info")}
 
 
-async def read_json(body: bytes, limit: int = 100) -> tuple[int, Any]:
+async def answer_to_body(body: bytes, limit: int = 100) -> tuple[int, Any]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return http.json_response(await http.read_json(request, limit))
+        return json_response(await read_json(request, limit))
 
-    app = http.application()
+    app = application()
     app.router.add_post("/", handle)
     async with TestClient(TestServer(app)) as session:
         answer = await session.post("/", data=body)
@@ -176,12 +176,12 @@ async def read_json(body: bytes, limit: int = 100) -> tuple[int, Any]:
     [(b'{"a":[1]}', 200), (b"{", 422), (b'"\\u0000"', 422), (b'{"a\\u0000":1}', 422), (b" " * 101, 413)],
 )
 async def test_read_json_answers_bad_bodies_itself(body: bytes, status: int) -> None:
-    assert (await read_json(body))[0] == status
+    assert (await answer_to_body(body))[0] == status
 
 
 async def test_read_json_survives_a_deep_document_with_a_nul() -> None:
     deep = b"[" * 1000 + b'"\\u0000"' + b"]" * 1000
-    assert (await read_json(deep, 10_000))[0] == 422
+    assert (await answer_to_body(deep, 10_000))[0] == 422
 
 
 class Amount(BaseModel):
@@ -201,7 +201,7 @@ class Amount(BaseModel):
     ],
 )
 def test_every_value_that_answers_hold_has_its_json(value: Any, encoded: bytes) -> None:
-    assert http.encode_json(value) == encoded
+    assert encode_json(value) == encoded
 
 
 async def test_a_served_application_finishes_what_it_has_begun() -> None:
@@ -212,10 +212,10 @@ async def test_a_served_application_finishes_what_it_has_begun() -> None:
         await go_on.wait()
         return web.Response(text="done")
 
-    app = http.application()
+    app = application()
     app.router.add_get("/", slow)
     async with ClientSession() as session:
-        async with http.served(app, "127.0.0.1", 0) as port:
+        async with served(app, "127.0.0.1", 0) as port:
             answering = asyncio.create_task(_text(session, f"http://127.0.0.1:{port}/"))
             await begun.wait()
             asyncio.get_running_loop().call_later(0.05, go_on.set)

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice_runtime.api import Call, Door, Operation
-from sluice_runtime.openapi import openapi_document
+from sluice_runtime.http.doors import Door
+from sluice_runtime.http.openapi import openapi_document
+from sluice_runtime.http.operations import Call, Operation
 
 
 class Colour(StrEnum):

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sluice_runtime import probes
-from sluice_runtime.http import application
-from sluice_runtime.probes import Health, Heartbeat
+from sluice_runtime.http import probes
+from sluice_runtime.http.application import application
+from sluice_runtime.http.probes import Health, Heartbeat
 
 
 @asynccontextmanager

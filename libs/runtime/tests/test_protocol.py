@@ -8,19 +8,20 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from sluice_runtime import http
-from sluice_runtime.protocol import LONGEST_FIELD, LONGEST_LINE
+from sluice_runtime.http.application import application, served
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.protocol import LONGEST_FIELD, LONGEST_LINE
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
-    return http.json_response({"length": len(request.raw_path), "field": len(request.headers.get("X-Long", ""))})
+    return json_response({"length": len(request.raw_path), "field": len(request.headers.get("X-Long", ""))})
 
 
 async def answered(head: bytes) -> tuple[int, dict[str, str], Any]:
     """Return status, headers and body of what a served application says to these bytes."""
-    app = http.application()
+    app = application()
     app.router.add_get("/{path:.*}", echo)
-    async with http.served(app, "127.0.0.1", 0) as port:
+    async with served(app, "127.0.0.1", 0) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
         async with asyncio.timeout(10):

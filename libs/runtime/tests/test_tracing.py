@@ -9,8 +9,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from sluice_runtime import http, tracing
-from sluice_runtime.problems import Problem
+from sluice_runtime import tracing
+from sluice_runtime.http.application import application
+from sluice_runtime.http.problems import Problem
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -91,7 +92,7 @@ async def test_a_request_is_a_span_named_by_its_route(exporter: InMemorySpanExpo
         raise Problem(404)
 
     tracing.configure("ingest", ratio=1.0, exporter=exporter)
-    app = http.application()
+    app = application()
     app.router.add_get("/things/{thing}", find)
     async with TestClient(TestServer(app)) as client:
         await client.get("/things/1", headers={"traceparent": SAMPLED})
@@ -115,7 +116,7 @@ async def test_a_handler_passes_the_callers_trace_on_though_nobody_records() -> 
         tracing.inject(seen)
         return web.Response()
 
-    app = http.application()
+    app = application()
     app.router.add_get("/", find)
     async with TestClient(TestServer(app)) as client:
         await client.get("/", headers={"traceparent": SAMPLED})

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer, Verdict
+from sluice_runtime.http.guard.answers import Answer, Verdict
 from sluice_storage.answers import PACKAGE, SCHEMA, PostgresAnswers
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate

@@ -29,7 +29,7 @@ from sluice_contracts.vocabulary import Category, Channel
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.guard.answers import Answer, Place, Verdict
+from sluice_runtime.http.guard.answers import Answer, Place, Verdict
 
 WORKSPACE = UUID(int=1)
 STRANGER = UUID(int=2)

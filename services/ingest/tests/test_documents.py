@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest.app import documented
 from ingest.handlers import documents
-from sluice_runtime.openapi import openapi_document
+from sluice_runtime.http.openapi import openapi_document
 
 
 async def test_the_document_lists_the_doors_and_can_be_asked_for_changes(service: Any, monkeypatch: Any) -> None:

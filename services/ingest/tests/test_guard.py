@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from sluice_runtime.guard.answers import Answer
+from sluice_runtime.http.guard.answers import Answer
 
 SMS = "/api/v1/messages/sms/send"
 ALIAS = "/api/v1/sms/send"

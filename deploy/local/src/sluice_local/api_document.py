@@ -12,8 +12,8 @@ from pathlib import Path
 
 import ingest.app
 import status_api.app
-from sluice_runtime.api import Operation
-from sluice_runtime.openapi import openapi_document
+from sluice_runtime.http.openapi import openapi_document
+from sluice_runtime.http.operations import Operation
 
 VERSION = "1"
 

@@ -19,8 +19,8 @@ from sluice_catalog.api_keys import digest
 from sluice_catalog.models import ApiKey
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.streams import is_among
-from sluice_runtime.api import Principal
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem
 
 _MOST_CHARACTERS: Final = 512
 

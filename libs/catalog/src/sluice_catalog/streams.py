@@ -13,7 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from sluice_contracts.vocabulary import Category, Channel
-from sluice_runtime.guard.rates import Rate
+from sluice_runtime.http.guard.rates import Rate
 
 
 class StreamType(StrEnum):

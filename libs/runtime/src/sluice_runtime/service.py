@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from sluice_runtime import logging, tracing
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import STOPPING, application, served
-from sluice_runtime.probes import Health, Heartbeat
+from sluice_runtime.http.application import STOPPING, application, served
+from sluice_runtime.http.probes import Health, Heartbeat
 from sluice_runtime.resources import BoundedExitStack, bounded
 from sluice_runtime.settings import ServiceSettings
 

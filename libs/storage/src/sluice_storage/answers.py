@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from sluice_runtime.clock import Clock
-from sluice_runtime.guard.answers import KEPT_FOR, Answer, Place, Verdict
+from sluice_runtime.http.guard.answers import KEPT_FOR, Answer, Place, Verdict
 from sluice_runtime.secrets import SealedTextError, SecretBox, derive_key
 from sluice_storage.database import Database
 from sluice_storage.statements import load

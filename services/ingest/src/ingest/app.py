@@ -40,12 +40,12 @@ from sluice_catalog.stream_counts import StreamCounts
 from sluice_channel.signatures import sandbox_secret
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import EventPublisher
-from sluice_runtime.api import Operation, add_operations
 from sluice_runtime.clock import Clock
-from sluice_runtime.guard.answers import AnswerStore
-from sluice_runtime.guard.guard import Guard
-from sluice_runtime.http import application
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.application import application
+from sluice_runtime.http.guard.answers import AnswerStore
+from sluice_runtime.http.guard.guard import Guard
+from sluice_runtime.http.operations import Operation, add_operations
+from sluice_runtime.http.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, TRACKING_LINKS, SecretBox, derive_key
 from sluice_runtime.service import Service
 from sluice_runtime.settings import SECRET_KEY_BYTES

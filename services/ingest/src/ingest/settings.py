@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from sluice_runtime.guard.settings import GuardSettings
+from sluice_runtime.http.guard.settings import GuardSettings
 
 
 class IngestSettings(GuardSettings):

@@ -17,9 +17,9 @@ from sluice_catalog.bootstrap import ensure_workspace
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import add_operations
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.http import application
+from sluice_runtime.http.application import application
+from sluice_runtime.http.operations import add_operations
 from sluice_runtime.secrets import SecretBox
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate

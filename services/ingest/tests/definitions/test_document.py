@@ -7,7 +7,7 @@ from typing import Any
 from ingest.definitions import operations
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_runtime.clock import SystemClock
-from sluice_runtime.openapi import openapi_document
+from sluice_runtime.http.openapi import openapi_document
 from sluice_runtime.secrets import SecretBox
 
 

@@ -16,7 +16,7 @@ from sluice_catalog.models import NovuWorkflow, Tenant, WorkflowReference
 from sluice_contracts.messages.trigger import AllRecipients, ContactRecipients, UnionRecipients, WorkflowStart
 from sluice_contracts.novu import trigger_id_for_transaction
 from sluice_contracts.vocabulary import Category, Lane
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 
 WORKSPACE = uuid4()
 OURS = WorkflowReference(uuid4(), "Order shipped", "active", 3, Category.TRANSACTIONAL)

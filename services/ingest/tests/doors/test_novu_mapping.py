@@ -23,7 +23,7 @@ from sluice_catalog.definitions.bulk import StoredContact
 from sluice_catalog.definitions.contact import unborn
 from sluice_catalog.templating import TemplateProblem, contact_paths, parse, render_values
 from sluice_contracts.vocabulary import Category, Channel
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 
 WORKSPACE = uuid4()
 ADA = unborn(uuid4(), WORKSPACE, "ada")._replace(

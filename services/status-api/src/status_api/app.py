@@ -19,11 +19,11 @@ from sluice_contracts.vocabulary import Lane
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.kafka import KafkaMessaging
 from sluice_messaging.ports import BatchHandler, EventConsumer, EventPublisher, Messaging
-from sluice_runtime.api import Operation, add_operations
 from sluice_runtime.clock import Clock
-from sluice_runtime.guard.guard import Guard
-from sluice_runtime.http import application
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.application import application
+from sluice_runtime.http.guard.guard import Guard
+from sluice_runtime.http.operations import Operation, add_operations
+from sluice_runtime.http.problems import Problem
 from sluice_runtime.secrets import PROVIDER_SECRETS, SecretBox, derive_key
 from sluice_runtime.service import Loop, Service
 from sluice_storage import answers

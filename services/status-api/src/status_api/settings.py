@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from sluice_runtime.guard.settings import GuardSettings
+from sluice_runtime.http.guard.settings import GuardSettings
 
 
 class StatusSettings(GuardSettings):

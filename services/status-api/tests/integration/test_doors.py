@@ -38,11 +38,12 @@ from sluice_contracts.messages.trigger import (
 from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState, WorkflowType
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord, Record, outbound
-from sluice_runtime.api import Operation, Principal, add_operations
 from sluice_runtime.clock import ManualClock
-from sluice_runtime.http import application, served
-from sluice_runtime.openapi import openapi_document
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.application import application, served
+from sluice_runtime.http.openapi import openapi_document
+from sluice_runtime.http.operations import Operation, add_operations
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem
 from sluice_storage.database import Database
 from sluice_storage.migrations import migrate
 from status_api.adapters.projection import Projection

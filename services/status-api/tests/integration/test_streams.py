@@ -23,7 +23,7 @@ from sluice_contracts.messages.execution import (
 from sluice_contracts.messages.trigger import ContactRecipients, DirectSend, TriggerAccepted
 from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState
 from sluice_messaging.records import Record
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 from status_api.adapters.stream_traffic import StreamTraffic
 from status_api.doors.streams.operations import StatisticsQuery, days_asked
 from status_api.doors.streams.statistics import MessageCounts

@@ -24,8 +24,8 @@ from sluice_catalog.definitions.workflows import Workflows
 from sluice_catalog.definitions.workspace import Workspaces
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Operation
 from sluice_runtime.clock import Clock
+from sluice_runtime.http.operations import Operation
 from sluice_runtime.secrets import SecretBox
 from sluice_storage.database import Database
 

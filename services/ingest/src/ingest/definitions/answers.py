@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
 from sluice_catalog.definitions.words import fault
-from sluice_runtime.api import Call
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem, invalid, not_found
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call
+from sluice_runtime.http.problems import Problem, invalid, not_found
+from sluice_runtime.http.validation import field_errors
 from sluice_storage.errors import is_transient
 
 BASE: Final = "/api/v1"

@@ -16,8 +16,8 @@ from sluice_catalog.definitions.lists import ContactList, Lists, Member
 from sluice_catalog.definitions.segments import Segment, Segments
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Call, Operation, items_held
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation, items_held
 
 _TAG: Final = "Audiences"
 _MOST_MEMBERS: Final = 1000

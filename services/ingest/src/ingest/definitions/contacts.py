@@ -28,9 +28,9 @@ from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.models import Contact
 from sluice_contracts.vocabulary import Category, Channel
-from sluice_runtime.api import Call, Operation, items_held
-from sluice_runtime.http import json_response
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation, items_held
+from sluice_runtime.http.validation import field_errors
 
 MOST_IN_BULK: Final = 1000
 _TAG: Final = "Contacts"

@@ -12,7 +12,7 @@ from ingest.definitions.resource import Resource, record_of
 from sluice_catalog.definitions.provider_accounts import PROVIDERS, Account, AnyAccount, ProviderAccounts
 from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Operation
+from sluice_runtime.http.operations import Operation
 
 
 class ProviderBody(RootModel[Annotated[AnyAccount, Field(discriminator="provider")]]):

@@ -27,8 +27,8 @@ from sluice_catalog.api_keys import DEFINITIONS_WRITE
 from sluice_catalog.definitions.shelf import Shelf, Stored
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
 
 ContentT = TypeVar("ContentT", bound=Definition)
 _BODY_LIMIT: Final = 4 * 1024 * 1024

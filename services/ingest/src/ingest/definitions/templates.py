@@ -19,8 +19,8 @@ from sluice_catalog.models import ApprovalStatus
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
 
 _TAG: Final = "Templates"
 _MOVES: Final[dict[str, tuple[frozenset[ApprovalStatus], ApprovalStatus, str]]] = {

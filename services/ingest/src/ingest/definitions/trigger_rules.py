@@ -17,8 +17,8 @@ from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.definitions.trigger_rules import TriggerRule, TriggerRules
 from sluice_catalog.expressions import LIBRARY, SAMPLE, Kind
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
 
 _TAG: Final = "Trigger rules"
 

@@ -12,7 +12,7 @@ from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.definitions.workflows import StepsWorkflow, TemplateGroupWorkflow, Workflow, Workflows
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.vocabulary import WorkflowType
-from sluice_runtime.api import Operation
+from sluice_runtime.http.operations import Operation
 
 
 def _kind(given: Any) -> str:

@@ -29,8 +29,8 @@ from sluice_catalog.definitions.suppressions import NewSuppression, StoredSuppre
 from sluice_catalog.definitions.workspace import NewApiKey, Settings, StoredApiKey, StoredSettings, Workspaces
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.vocabulary import Channel, SuppressionReason
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
 
 _WORKSPACE: Final = "Workspace"
 _SUPPRESSIONS: Final = "Suppressions"

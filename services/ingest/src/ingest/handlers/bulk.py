@@ -22,11 +22,11 @@ from ingest.handlers.refusals import problem_of
 from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import DEFAULT_BODY_LIMIT, json_response
-from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, json_response
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation, items_held
+from sluice_runtime.http.problems import Problem, invalid
+from sluice_runtime.http.validation import field_errors
 
 BODY_LIMIT: Final = 16 * 1024 * 1024
 Accept = Callable[[Any, Circumstances], Acceptance]

@@ -15,10 +15,10 @@ from sluice_channel.signatures import SignedRequest, meta_challenge, verify
 from sluice_contracts import topics
 from sluice_messaging.records import outbound
 from sluice_runtime import metrics
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import read_body
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.bodies import read_body
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem, not_found
 
 BODY_LIMIT: Final = 512 * 1024
 _PATH: Final = "/callbacks/{channel}/{account_id}"

@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import encode_json
-from sluice_runtime.openapi import openapi_document
+from sluice_runtime.http.bodies import encode_json
+from sluice_runtime.http.openapi import openapi_document
+from sluice_runtime.http.operations import Call, Operation
 
 TITLE: Final = "Sluice"
 VERSION: Final = "1"

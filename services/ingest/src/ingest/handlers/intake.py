@@ -10,7 +10,7 @@ import structlog
 from sluice_messaging.errors import BrokerUnavailableError, RecordTooLargeError
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 
 RETRY_SECONDS: Final = 2
 _OVERHEAD_BYTES: Final = 2048

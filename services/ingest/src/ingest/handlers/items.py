@@ -12,8 +12,8 @@ import orjson
 from ingest.domain.acceptance import Acceptance
 from ingest.handlers.intake import Intake
 from ingest.handlers.sends import count_accepted, record_of
-from sluice_runtime.http import DEFAULT_BODY_LIMIT
-from sluice_runtime.problems import Problem, invalid
+from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT
+from sluice_runtime.http.problems import Problem, invalid
 
 TURN: Final = 25
 """Items after which the loop is given to others: a bulk call must not hold up an OTP."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest.domain.refusal import RefusedError
-from sluice_runtime.problems import FieldError, Problem, invalid
+from sluice_runtime.http.problems import FieldError, Problem, invalid
 
 
 def problem_of(refusal: RefusedError) -> Problem:

@@ -22,10 +22,10 @@ from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_contracts.vocabulary import Channel, Lane
 from sluice_messaging.records import OutboundRecord, headers_of
 from sluice_runtime import metrics
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation
+from sluice_runtime.http.problems import Problem
 
 _PATHS: Final[dict[Channel, tuple[str, str]]] = {
     Channel.SMS: ("/api/v1/messages/sms/send", "/api/v1/sms/send"),

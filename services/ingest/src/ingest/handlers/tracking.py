@@ -15,9 +15,9 @@ from ingest.handlers.intake import Intake
 from sluice_channel.tracking import ForgedTokenError, LinkKind, TrackedLink, is_web_address, read_link
 from sluice_contracts.messages.receipt import TrackingReceived
 from sluice_contracts.vocabulary import Engagement
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem
 
 PIXEL: Final = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 

@@ -16,10 +16,10 @@ from sluice_contracts.messages.trigger import RetryRequested, TriggerActionReque
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import outbound
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.models import ActionAccepted

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from aiohttp import web
 
-from sluice_runtime.api import Call
-from sluice_runtime.http import encode_json
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.bodies import encode_json
+from sluice_runtime.http.operations import Call
+from sluice_runtime.http.problems import Problem, not_found
 
 UNMASKED_SCOPE: Final = "pii:read"
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from sluice_contracts.messages.execution import EventsEvaluated
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.problems import not_found
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import not_found
 from sluice_storage.errors import is_transient
 from status_api.adapters.event_store import EventFilter, EventOutcome, EventPlace, EventRow, EventStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor

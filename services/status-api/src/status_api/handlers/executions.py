@@ -9,8 +9,8 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter
 
 from sluice_contracts.vocabulary import Channel, JobState
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.problems import not_found
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import not_found
 from status_api.adapters.status_store import ExecutionVersion, StatusStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
 from status_api.domain.presentation.direct import present_execution

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter
 
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.http.operations import Call, Operation
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
 from status_api.domain.presentation.job_models import SandboxPage

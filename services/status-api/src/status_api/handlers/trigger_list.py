@@ -10,7 +10,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from sluice_runtime.api import Call, Operation
+from sluice_runtime.http.operations import Call, Operation
 from status_api.adapters.status_store import StatusStore, TriggerFilter, TriggerPlace
 from status_api.domain.overview import Overview, overview
 from status_api.domain.paging import BadCursorError, pagination, read_cursor

@@ -9,8 +9,8 @@ from uuid import UUID
 from aiohttp import web
 
 from sluice_contracts.vocabulary import FlowType, JobState
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.contact import present_contact

@@ -20,10 +20,11 @@ from ingest.handlers.items import append_accepted, in_turns
 from ingest.handlers.sends import ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.credentials import client_address
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation, items_held
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.doors import Door
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation, items_held
+from sluice_runtime.http.problems import Problem, invalid
+from sluice_runtime.http.validation import field_errors
 
 DOOR: Final = "commpeak"
 PATH: Final = "/event_send/"

@@ -22,11 +22,11 @@ from sluice_contracts.identifiers import derived_id, new_id
 from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.topics import EVENTS
 from sluice_messaging.records import OutboundRecord, outbound
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import DEFAULT_BODY_LIMIT, json_response
-from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, json_response
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation, items_held
+from sluice_runtime.http.problems import Problem, invalid
+from sluice_runtime.http.validation import field_errors
 
 _TAG: Final = "Events"
 _BULK_LIMIT: Final = 16 * 1024 * 1024

@@ -16,10 +16,10 @@ from sluice_catalog.api_keys import DEFINITIONS_WRITE
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
 from sluice_catalog.directory import MOST_COUNTED, Span
 from sluice_contracts.novu import behind, object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
-from sluice_runtime.novu import NOVU, NovuAnswer, refused
-from sluice_runtime.problems import invalid
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.novu import NOVU, NovuAnswer, refused
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import invalid
 
 TAG: Final = "Novu"
 ItemT = TypeVar("ItemT")

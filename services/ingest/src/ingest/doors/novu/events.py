@@ -27,7 +27,7 @@ from sluice_contracts.messages.content import Sender
 from sluice_contracts.messages.profile import ContactProfile
 from sluice_contracts.messages.trigger import AllRecipients, Recipients, TriggerAccepted, WorkflowStart
 from sluice_contracts.novu import new_transaction_id, trigger_id_for_transaction
-from sluice_runtime.problems import invalid
+from sluice_runtime.http.problems import invalid
 
 PROCESSED: Final = "processed"
 SOURCE: Final = "novu"

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from ingest.doors.novu.answering import operation
 from ingest.doors.novu.bodies import Said
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
-from sluice_runtime.novu import enveloped
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.novu import enveloped
+from sluice_runtime.http.operations import Call, Operation
 
 
 class MarkBody(Said):

@@ -20,9 +20,9 @@ from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import CHANNEL_TYPES, CHANNELS, object_id, provider_id
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import enveloped, refused, without_nulls
-from sluice_runtime.problems import FieldError, Problem, invalid
+from sluice_runtime.http.novu import enveloped, refused, without_nulls
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import FieldError, Problem, invalid
 
 _MOST: Final = 500
 _SANDBOX: Final = "sandbox"

@@ -9,7 +9,7 @@ from ingest.doors.novu.book import Entry
 from ingest.doors.novu.documents import MESSAGE_TYPES, with_step_ids
 from ingest.doors.novu.mail_bodies import UnreadableBody, legacy_content_of
 from sluice_contracts.novu import named_object_id
-from sluice_runtime.novu import without_nulls
+from sluice_runtime.http.novu import without_nulls
 
 GENERAL: Final = "General"
 _OPERATORS: Final = {

@@ -16,8 +16,8 @@ from sluice_catalog.definitions.lists import Lists
 from sluice_catalog.directory import Directory, ListRecord
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import empty, enveloped, refused
+from sluice_runtime.http.novu import empty, enveloped, refused
+from sluice_runtime.http.operations import Call, Operation
 
 _MOST_MEMBERS: Final = 1000
 

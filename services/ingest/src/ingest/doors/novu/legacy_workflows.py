@@ -18,9 +18,9 @@ from sluice_catalog.definitions.novu_workflows import NovuWorkflowGroup, NovuWor
 from sluice_catalog.definitions.problems import NotThere
 from sluice_catalog.definitions.shelf import Stored
 from sluice_contracts.novu import named_object_id, object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import enveloped, refused, without_nulls
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.novu import enveloped, refused, without_nulls
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem
 
 MOST_STEPS: Final = 20
 _BODY_LIMIT: Final = 4 * 1024 * 1024

@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator, SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from sluice_runtime.novu import wrong_payload
+from sluice_runtime.http.novu import wrong_payload
 
 MOST_BYTES: Final = 512 * 1024
 MOST_SCHEMA_BYTES: Final = 64 * 1024

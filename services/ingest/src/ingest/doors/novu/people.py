@@ -13,8 +13,8 @@ from sluice_catalog.definitions.contact import ContactChange, NewContact
 from sluice_catalog.models import Contact
 from sluice_contracts.messages.profile import ContactProfile
 from sluice_contracts.novu import object_id
-from sluice_runtime.novu import without_nulls
-from sluice_runtime.problems import FieldError, invalid
+from sluice_runtime.http.novu import without_nulls
+from sluice_runtime.http.problems import FieldError, invalid
 
 AVATAR: Final = "avatar"
 CHANNELS: Final = "novu_channels"

@@ -29,9 +29,9 @@ from sluice_catalog.definitions.contacts import Contacts
 from sluice_catalog.definitions.problems import NotThere
 from sluice_catalog.models import Contact
 from sluice_contracts.novu import CHANNELS
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import enveloped, refused
-from sluice_runtime.problems import invalid
+from sluice_runtime.http.novu import enveloped, refused
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import invalid
 
 EVERY_WORKFLOW: Final = "*"
 NON_CRITICAL: Final = "nonCritical"

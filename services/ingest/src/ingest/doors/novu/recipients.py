@@ -14,7 +14,7 @@ from ingest.doors.novu.bodies import SubscriberBody
 from ingest.doors.novu.people import profile
 from sluice_contracts.messages.profile import ContactProfile
 from sluice_contracts.messages.trigger import ContactRecipients, Recipients, UnionRecipients
-from sluice_runtime.novu import refused
+from sluice_runtime.http.novu import refused
 
 MOST: Final = 100
 FindList = Callable[[str], UUID | None]

@@ -24,9 +24,9 @@ from sluice_catalog.definitions.contacts import Contacts
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere
 from sluice_catalog.directory import Directory, PeopleFilter
 from sluice_catalog.models import Contact
-from sluice_runtime.api import Call, Operation, items_held
-from sluice_runtime.novu import empty, enveloped, refused
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.novu import empty, enveloped, refused
+from sluice_runtime.http.operations import Call, Operation, items_held
+from sluice_runtime.http.problems import Problem
 
 _BULK_LIMIT: Final = 16 * 1024 * 1024
 DELETED: Final = {"acknowledged": True, "status": "deleted"}

@@ -16,8 +16,8 @@ from sluice_catalog.definitions.tenants import TenantDefinition, Tenants
 from sluice_catalog.directory import Directory, TenantRecord
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import empty, enveloped, refused, without_nulls
+from sluice_runtime.http.novu import empty, enveloped, refused, without_nulls
+from sluice_runtime.http.operations import Call, Operation
 
 
 class TenantOperations:

@@ -25,10 +25,10 @@ from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.directory import Directory, ListRecord, Membership
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts.novu import behind, named_object_id, object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
-from sluice_runtime.novu import enveloped, refused
-from sluice_runtime.problems import invalid
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.novu import enveloped, refused
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import invalid
 
 _UNKNOWN: Final = "SUBSCRIBER_NOT_FOUND"
 

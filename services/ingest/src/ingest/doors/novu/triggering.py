@@ -36,12 +36,12 @@ from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts import topics
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime import metrics
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation, items_held
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import DEFAULT_BODY_LIMIT
-from sluice_runtime.novu import NOVU, NovuAnswer, enveloped, refused
-from sluice_runtime.problems import Problem
-from sluice_runtime.validation import field_errors
+from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT
+from sluice_runtime.http.novu import NOVU, NovuAnswer, enveloped, refused
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation, items_held
+from sluice_runtime.http.problems import Problem
+from sluice_runtime.http.validation import field_errors
 
 BODY_LIMIT: Final = 21 * 1024 * 1024
 """Attachments may have 20 MB beside the payload; of a bulk, all events together."""

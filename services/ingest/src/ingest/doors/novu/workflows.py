@@ -17,9 +17,9 @@ from ingest.doors.novu.documents import MESSAGE_TYPES, slug, with_step_ids
 from ingest.doors.novu.payloads import UnusableSchema, check_schema
 from sluice_catalog.definitions.problems import NotThere
 from sluice_contracts.novu import named_object_id
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import empty, enveloped, refused, without_nulls
-from sluice_runtime.problems import invalid
+from sluice_runtime.http.novu import empty, enveloped, refused, without_nulls
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import invalid
 
 MOST_STEPS: Final = 20
 _BODY_LIMIT: Final = 4 * 1024 * 1024

@@ -16,10 +16,10 @@ from sluice_catalog.businesses import Business, business_of
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_contracts import topics
 from sluice_messaging.records import outbound
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import not_found
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation
+from sluice_runtime.http.problems import not_found
 
 TAG: Final = "Pocketflows"
 

@@ -16,9 +16,9 @@ from sluice_catalog.credentials import client_address, secrets_in
 from sluice_catalog.definitions.streams import TOKEN_PREFIX
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.streams import Stream, StreamToken
-from sluice_runtime.api import Principal
 from sluice_runtime.clock import Clock
-from sluice_runtime.problems import Problem, not_found
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem, not_found
 
 STREAM: Final = web.RequestKey("stream", Stream)
 """The stream that a request is for, once it is known that its credential opens it."""

@@ -31,9 +31,9 @@ from sluice_catalog.definitions.streams import TOKENS, StreamDefinition, Streams
 from sluice_catalog.definitions.words import Definition
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_channel.segmentation import segment
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
 from sluice_storage.database import Database
 
 STREAMS: Final = "/api/v1/streams"

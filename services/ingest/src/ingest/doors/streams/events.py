@@ -30,8 +30,9 @@ from ingest.handlers.items import append_accepted
 from ingest.handlers.sends import ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_catalog.streams import Stream
-from sluice_runtime.api import IDEMPOTENCY_KEY, Call, Door, Operation
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.doors import Door
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation
 
 DOOR: Final = "streams"
 TAG: Final = "Streams"

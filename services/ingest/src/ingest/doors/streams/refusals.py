@@ -6,7 +6,7 @@ from typing import Final
 
 from ingest.domain.refusal import RefusedError
 from ingest.handlers.refusals import problem_of
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 
 CODE: Final = "code"
 _BY_STATUS: Final = {

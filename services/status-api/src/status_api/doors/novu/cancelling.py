@@ -9,9 +9,9 @@ from sluice_contracts.messages.trigger import TriggerActionRequested
 from sluice_contracts.vocabulary import Lane
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import outbound
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.novu import enveloped
+from sluice_runtime.http.novu import enveloped
+from sluice_runtime.http.operations import Call, Operation
 from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview
 from status_api.doors.novu.reading import operation

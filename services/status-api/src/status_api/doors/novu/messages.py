@@ -8,8 +8,8 @@ from aiohttp import web
 
 from sluice_catalog.repository import Catalog
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.novu import empty, enveloped, refused
+from sluice_runtime.http.novu import empty, enveloped, refused
+from sluice_runtime.http.operations import Call, Operation
 from status_api.domain.rows import ExecutionRow, JobRow
 from status_api.doors.novu.presentation import message, people_in
 from status_api.doors.novu.queries import ChannelQuery, MessagesQuery

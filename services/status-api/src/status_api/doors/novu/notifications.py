@@ -13,9 +13,9 @@ from aiohttp import web
 from sluice_catalog.repository import Catalog
 from sluice_contracts.novu import CHANNEL_TYPES
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.novu import enveloped, refused
+from sluice_runtime.http.novu import enveloped, refused
+from sluice_runtime.http.operations import Call, Operation
 from status_api.domain.rows import JobRow
 from status_api.doors.novu.presentation import activity, legacy_details
 from status_api.doors.novu.queries import DetailsQuery, GraphQuery, NotificationsQuery

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_messaging.ports import EventPublisher
-from sluice_runtime.api import Operation
 from sluice_runtime.clock import Clock
+from sluice_runtime.http.operations import Operation
 from status_api.adapters.status_store import StatusStore
 from status_api.doors.novu.cancelling import Cancelling
 from status_api.doors.novu.messages import Messages

@@ -13,7 +13,7 @@ from sluice_catalog.models import Contact
 from sluice_contracts.base import format_instant
 from sluice_contracts.novu import CHANNEL_TYPES, named_object_id, object_id, place_id, provider_id
 from sluice_contracts.vocabulary import Channel, Engagement, JobState, MessageState
-from sluice_runtime.novu import without_nulls
+from sluice_runtime.http.novu import without_nulls
 from status_api.domain.fold import message_key
 from status_api.domain.presentation.contact import timeline_of
 from status_api.domain.presentation.jobs import present_job

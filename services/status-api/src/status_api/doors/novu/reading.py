@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from sluice_catalog.repository import Catalog
 from sluice_contracts.novu import CHANNELS, place_behind
 from sluice_contracts.vocabulary import Channel
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
-from sluice_runtime.novu import NOVU, NovuAnswer
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.novu import NOVU, NovuAnswer
+from sluice_runtime.http.operations import Call, Operation
 from status_api.doors.novu.presentation import Reader
 from status_api.doors.novu.runs import Run
 from status_api.doors.novu.store import NovuStore

@@ -12,9 +12,9 @@ from sluice_catalog.businesses import Business, business_of
 from sluice_catalog.definitions.pocketflows import PocketflowsTrigger, PocketflowsTriggers
 from sluice_catalog.definitions.problems import InvalidDefinition, NotThere, OutdatedRevision, TakenKey
 from sluice_catalog.snapshot import CatalogSnapshot
-from sluice_runtime.api import Call, Operation
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem, invalid, not_found
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import Problem, invalid, not_found
 from status_api.adapters.workflow_counter import WorkflowCounter
 from status_api.domain.workflow_counts import WorkflowCounts
 from status_api.doors.pocketflows.bodies import (

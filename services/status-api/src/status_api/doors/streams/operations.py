@@ -15,10 +15,10 @@ from sluice_catalog.definitions.shelf import Stored
 from sluice_catalog.definitions.stream_view import ShownStatus, StreamView, shown
 from sluice_catalog.definitions.streams import StreamDefinition, StreamFilter, Streams
 from sluice_catalog.stream_counts import StreamCounts
-from sluice_runtime.api import Call, Operation
 from sluice_runtime.clock import Clock
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import invalid, not_found
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation
+from sluice_runtime.http.problems import invalid, not_found
 from status_api.adapters.stream_traffic import StreamTraffic
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
 from status_api.doors.streams.statistics import StatisticsView, present

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.problems import Problem
 
 LONGEST_LINE: Final = 32 * 1024
 """Bytes of a request's target: as many as a query that names six hundred ids has, and fewer than gateways refuse."""

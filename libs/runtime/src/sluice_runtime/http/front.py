@@ -17,8 +17,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Histogram
 
 from sluice_runtime import logging, metrics, tracing
-from sluice_runtime.doors import DOOR, rendered, rendered_unrouted
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.doors import DOOR, rendered, rendered_unrouted
+from sluice_runtime.http.problems import Problem
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SLOW_SECONDS: Final = 0.5

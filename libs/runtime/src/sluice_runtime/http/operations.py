@@ -5,49 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Final, NamedTuple, Protocol, Union, get_args, get_origin
-from uuid import UUID
+from typing import Any, Final, Protocol, Union, get_args, get_origin
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from sluice_runtime.doors import DOOR, DOORS, Door
-from sluice_runtime.guard.rates import Rate
-from sluice_runtime.http import DEFAULT_BODY_LIMIT, read_body
-from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.validation import field_errors, refuse_nul
+from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, read_body
+from sluice_runtime.http.doors import DOOR, DOORS, Door
+from sluice_runtime.http.principal import NOBODY, Principal, require_scope
+from sluice_runtime.http.problems import Problem, invalid
+from sluice_runtime.http.validation import field_errors, refuse_nul
 
-__all__ = [
-    "ADMIN", "IDEMPOTENCY_KEY", "NOBODY", "Answerer", "Call", "Door", "Guarding", "Operation", "Principal", "Rate",
-    "add_operations", "items_held", "require_scope",
-]  # fmt: skip
-
-ADMIN: Final = "admin"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _REPEATABLE: Final = frozenset({"POST", "PATCH"})
 _CHALLENGE: Final = 'ApiKey realm="sluice", Bearer realm="sluice", Basic realm="sluice"'
 _MAYBE_JSON: Final = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
-
-
-class Principal(NamedTuple):
-    """Who calls, as their credential says.
-
-    A call to a stream counts against the stream's own rate as well, which is `stream_rate` where it has one.
-    """
-
-    workspace_id: UUID
-    key_id: UUID
-    scopes: frozenset[str]
-    stream_id: UUID | None = None
-    stream_rate: Rate | None = None
-
-    def may(self, scope: str) -> bool:
-        """Whether the credential has `scope`; `admin` has them all."""
-        return scope in self.scopes or ADMIN in self.scopes
-
-
-NOBODY: Final = Principal(UUID(int=0), UUID(int=0), frozenset())
-"""The principal of public operations: owns nothing and may do nothing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +67,7 @@ Answerer = Callable[[], Awaitable[web.StreamResponse]]
 
 
 class Guarding(Protocol):
-    """What calls of operations that are not public pass once it is known who calls: `sluice_runtime.guard`."""
+    """What calls of operations that are not public pass once it is known who calls: `sluice_runtime.http.guard`."""
 
     def charge(self, request: web.Request, principal: Principal, cost: int, *, returned: int = 0) -> None:
         """Take `cost` of the caller's rate after giving back `returned`. Raises Problem 429 with Retry-After."""
@@ -127,15 +99,6 @@ def add_operations(
             app.router.add_route(operation.method, path, handler)
             if operation.method == "GET":
                 app.router.add_route("HEAD", path, handler)
-
-
-def require_scope(principal: Principal, scope: str) -> None:
-    """Return if `principal` has `scope`.
-
-    Raises Problem 403.
-    """
-    if not principal.may(scope):
-        raise Problem(403, "Missing scope", f"The credential needs the scope {scope}.")
 
 
 def items_held(call: Call) -> int:

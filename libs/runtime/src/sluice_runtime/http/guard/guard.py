@@ -12,14 +12,15 @@ from typing import Final
 
 from aiohttp import web
 
-from sluice_runtime.api import IDEMPOTENCY_KEY, Answerer, Operation, Principal
 from sluice_runtime.clock import Clock
-from sluice_runtime.doors import rendered
-from sluice_runtime.front import FINISHES
-from sluice_runtime.guard.answers import MAX_KEY_LENGTH, Answer, AnswerBook, AnswerStore, Place, Verdict
-from sluice_runtime.guard.rates import Allowance, RateLimiter, tighter
-from sluice_runtime.guard.settings import GuardSettings
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.doors import rendered
+from sluice_runtime.http.front import FINISHES
+from sluice_runtime.http.guard.answers import MAX_KEY_LENGTH, Answer, AnswerBook, AnswerStore, Place, Verdict
+from sluice_runtime.http.guard.rates import Allowance, RateLimiter, tighter
+from sluice_runtime.http.guard.settings import GuardSettings
+from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Answerer, Operation
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem
 
 REPLAY: Final = "Idempotency-Replay"
 

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from sluice_runtime import metrics
-from sluice_runtime.http import json_response
+from sluice_runtime.http.bodies import json_response
 
 BEAT_SECONDS: Final = 0.5
 STALE_SECONDS: Final = 15.0

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from sluice_runtime.problems import Problem
-
-if TYPE_CHECKING:
-    from sluice_runtime.api import Principal
+from sluice_runtime.http.principal import Principal
+from sluice_runtime.http.problems import Problem
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from sluice_runtime.problems import FieldError, invalid
+from sluice_runtime.http.problems import FieldError, invalid
 
 _MOST_ERRORS: Final = 50
 _ESCAPED_NUL: Final = b"\\u0000"

@@ -1,15 +1,12 @@
-"""The HTTP application that every service serves, and JSON in and out of it."""
+"""JSON bodies, in and out."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -17,29 +14,10 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from sluice_contracts.base import format_instant
-from sluice_runtime.front import FINISHES, Finish, Translate, finish, front, name_request
-from sluice_runtime.problems import Problem, invalid
-from sluice_runtime.protocol import Protocol
-from sluice_runtime.validation import refuse_nul
-
-STOPPING: Final = web.AppKey("stopping", asyncio.Event)
-"""Set when the service has been told to stop: a handler that streams must then come to an end."""
+from sluice_runtime.http.problems import Problem, invalid
+from sluice_runtime.http.validation import refuse_nul
 
 DEFAULT_BODY_LIMIT: Final = 512 * 1024
-
-
-def application(*, translate: Translate | None = None) -> web.Application:
-    """Return an application whose every answer carries `X-Request-Id` and whose every error is a problem document.
-
-    `translate` may turn an exception of a library (a broker that is away, say) into a problem; what it answers None to,
-    and is not a problem already, becomes a 500 that tells the caller nothing and the log everything.
-    """
-    app = web.Application(middlewares=[front(translate)])
-    app[STOPPING] = asyncio.Event()
-    finishes: list[Finish] = [name_request]
-    app[FINISHES] = finishes
-    app.on_response_prepare.append(finish)
-    return app
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -113,20 +91,3 @@ def _plain(value: Any) -> Any:
             return sorted(value)
         case _:
             return str(value)
-
-
-@asynccontextmanager
-async def served(app: web.Application, host: str, port: int, *, drain_seconds: float = 5.0) -> AsyncIterator[int]:
-    """Serve `app` inside the context; yields the port, which the system chooses where `port` is 0.
-
-    Leaving it stops accepting at once and gives requests in hand up to `drain_seconds`.
-    """
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=drain_seconds)
-    await runner.setup()
-    loop, server = asyncio.get_running_loop(), cast(web.Server, runner.server)
-    listener = await loop.create_server(partial(Protocol, server), host, port, backlog=1024)
-    try:
-        yield listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
-        await runner.cleanup()

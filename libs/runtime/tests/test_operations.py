@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sluice_runtime import http
-from sluice_runtime.api import NOBODY, Call, Operation, Principal, add_operations, require_scope
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.application import application
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.operations import Call, Operation, add_operations
+from sluice_runtime.http.principal import NOBODY, Principal, require_scope
+from sluice_runtime.http.problems import Problem
 
 Client = TestClient[web.Request, web.Application]
 
@@ -68,16 +70,16 @@ class Page(Model):
 
 
 async def send(call: Call) -> web.StreamResponse:
-    return http.json_response({"workspace": str(call.principal.workspace_id), "send": call.body, "raw": len(call.raw)})
+    return json_response({"workspace": str(call.principal.workspace_id), "send": call.body, "raw": len(call.raw)})
 
 
 async def find(call: Call) -> web.StreamResponse:
-    return http.json_response({"id": call.request.match_info["thing_id"], "query": call.query})
+    return json_response({"id": call.request.match_info["thing_id"], "query": call.query})
 
 
 async def greet(call: Call) -> web.StreamResponse:
     assert call.principal is NOBODY
-    return http.json_response({"at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)})
+    return json_response({"at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)})
 
 
 OPERATIONS = (
@@ -98,7 +100,7 @@ async def authenticate(request: web.Request) -> Principal:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    app = http.application()
+    app = application()
     add_operations(app, OPERATIONS, authenticate)
     async with TestClient(TestServer(app)) as client:
         yield client

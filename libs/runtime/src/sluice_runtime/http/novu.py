@@ -13,10 +13,10 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from sluice_contracts.base import format_instant
-from sluice_runtime.doors import Door
-from sluice_runtime.front import REQUEST_ID
-from sluice_runtime.http import json_response
-from sluice_runtime.problems import Problem
+from sluice_runtime.http.bodies import json_response
+from sluice_runtime.http.doors import Door
+from sluice_runtime.http.front import REQUEST_ID
+from sluice_runtime.http.problems import Problem
 
 PREFIXES: Final = ("/v1/", "/v2/")
 PAYLOAD_INVALID: Final = "PAYLOAD_VALIDATION_ERROR"
@@ -139,15 +139,4 @@ def _by_field(problem: Problem) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-class ErrorDto(BaseModel):
-    """What every error of Novu's has; what there is besides depends on the status."""
-
-    model_config = ConfigDict(extra="allow")
-
-    statusCode: int  # noqa: N815 - the wire's own name
-    timestamp: str
-    path: str
-    message: Any
-
-
-NOVU: Final = Door("novu", rendered, PREFIXES, error=ErrorDto)
+NOVU: Final = Door("novu", rendered, PREFIXES, error=NovuError)
