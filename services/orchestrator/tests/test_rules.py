@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -192,6 +193,31 @@ async def test_a_crash_before_the_trigger_is_published_does_not_use_up_the_entry
     rules.world.publisher.before = None
     (outcome,) = await rules.happen(event)
     assert outcome.trigger_id is not None
+
+
+async def test_two_entries_in_one_batch_both_survive_that_they_could_not_be_published(rules: Rules) -> None:
+    rule = rules.rule(reentry_gap_minutes=60)
+    first = rules.event()
+    rules.world.clock.advance(timedelta(hours=2))
+    second = rules.event()
+    rules.world.cut_power()
+    with pytest.raises(rules.world.power_cut):
+        await rules.world.parts.events([_record(first), _record(second)])
+    await rules.world.parts.events([_record(first), _record(second)])
+    told = rules.world.said(EventsEvaluated)[-1]
+    assert [[outcome.code for outcome in one.rules] for one in told.events] == [[None], [None]]
+    assert {outcome.rule_id for one in told.events for outcome in one.rules} == {rule.rule_id}
+
+
+async def test_of_two_events_at_one_moment_in_two_copies_one_enters(rules: Rules) -> None:
+    rules.rule(once_per_contact=True)
+    copies = [rules.world.copy() for _ in range(4)]
+    events = [rules.event() for _ in copies]
+    await asyncio.gather(*(copy.events([_record(event)]) for copy, event in zip(copies, events, strict=True)))
+    codes = sorted(
+        str(outcome.code) for told in rules.world.said(EventsEvaluated) for one in told.events for outcome in one.rules
+    )
+    assert codes == ["None", *["once_per_contact"] * 3]
 
 
 async def test_a_chain_of_events_ends(rules: Rules) -> None:

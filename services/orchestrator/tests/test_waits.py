@@ -12,8 +12,21 @@ import pytest
 from orchestrator.adapters.statements import wait_queries
 from sluice_catalog.models import WaitStep, WorkflowStep, WorkflowVersion
 from sluice_contracts.messages.event import EventOccurred
-from sluice_contracts.messages.execution import CohortCounted, EventsEvaluated, ExecutionCommanded, ExecutionStarted
-from sluice_contracts.messages.trigger import AllRecipients, ContactRecipients, TriggerAccepted, TriggeringEvent
+from sluice_contracts.messages.execution import (
+    CohortCounted,
+    EventsEvaluated,
+    ExecutionCommanded,
+    ExecutionStarted,
+    TriggerPlanned,
+    WaitsReported,
+)
+from sluice_contracts.messages.trigger import (
+    AllRecipients,
+    ContactRecipients,
+    RepeatRequested,
+    TriggerAccepted,
+    TriggeringEvent,
+)
 from sluice_contracts.vocabulary import Channel
 from sluice_messaging.records import Record
 
@@ -289,6 +302,78 @@ async def test_a_repeat_of_the_trigger_or_of_the_event_lets_nobody_go_twice(worl
     books(world)
 
 
+async def test_of_two_events_in_one_batch_the_first_ends_the_wait(world: Any) -> None:
+    await started(world, wait(), sms("after"))
+    await work(world)
+    first, second = event(world, "c0", data={"order": "a"}), event(world, "c0", data={"order": "b"})
+    assert await happen(world, first, second, event(world, "c1")) == [1, 0, 1]
+    commands = await work(world)
+    data = {
+        name: step["wait"]["data"]
+        for command in commands
+        for name, step in zip(command.jobs.external_id, command.jobs.fields["steps"], strict=True)
+    }
+    assert data == {"c0": {"order": "a"}, "c1": {"order": "o-1"}}
+
+
+async def test_an_event_of_another_workspace_ends_nothing(world: Any) -> None:
+    await started(world, wait(), sms("after"))
+    await work(world)
+    world.catalogue.waits[UUID(int=2), "order.paid"] = {"contact"}
+    assert await happen(world, event(world, "c0", workspace_id=UUID(int=2))) == [0]
+    assert await work(world) == []
+
+
+async def test_what_an_event_ended_is_told_even_if_it_could_not_be_the_first_time(world: Any) -> None:
+    await started(world, wait(), sms("after"))
+    await work(world)
+    paid = event(world, "c0")
+    world.cut_power()
+    with pytest.raises(world.power_cut):
+        await happen(world, paid)
+    assert await happen(world, paid) == [1]
+    assert people(await work(world)) == ["c0"]
+
+
+def told(world: Any) -> dict[tuple[int, int], tuple[str | None, str | None]]:
+    """Return what was said last of each wait: whose it is, and how it ended."""
+    return {
+        (report.step_order, seq): (name, outcome and str(outcome))
+        for report in world.said(WaitsReported)
+        for seq, name, outcome in zip(report.waits.seq, report.waits.external_id, report.waits.outcome, strict=True)
+    }
+
+
+async def test_who_waits_and_how_it_ended_is_told_and_told_again_when_somebody_asks(world: Any) -> None:
+    trigger = await started(
+        world, wait(variable="order_id", path="$.order"), sms("after"), variables={"order_id": "o-1"}
+    )
+    (planned,) = world.said(TriggerPlanned)
+    assert [(step.step_id, step.event, step.timeout_minutes) for step in planned.waits] == [("wait", "order.paid", 60)]
+    await work(world)
+    assert told(world) == {(1, seq): (f"c{seq}", None) for seq in range(3)}
+    (report,) = world.said(WaitsReported)
+    assert {until - since for since, until in zip(report.waits.since, report.waits.until, strict=True)} == {3_600_000}
+    paid = event(world, None)
+    await happen(world, paid)
+    expected = {(1, seq): (f"c{seq}", "received") for seq in range(3)}
+    assert told(world) == expected
+    assert set(world.said(WaitsReported)[-1].waits.event_id) == {paid.event_id}
+    world.forget()
+    now = world.clock.now()
+    of = {"trigger_id": trigger.trigger_id, "workspace_id": WORKSPACE, "requested_at": now, "opened_before": now}
+    await world.deliver(RepeatRequested(**of))
+    assert told(world) == expected
+
+
+async def test_who_waited_in_vain_is_told(world: Any) -> None:
+    await started(world, wait(), sms("after"))
+    await work(world)
+    world.clock.advance(timedelta(hours=2))
+    await work(world)
+    assert told(world) == {(1, seq): (f"c{seq}", "timed_out") for seq in range(3)}
+
+
 async def test_what_could_not_be_said_is_done_and_said_again(world: Any) -> None:
     await started(world, wait(), sms("after"))
     await work(world)
@@ -363,13 +448,15 @@ async def test_hot_statements_about_waits_use_their_indexes(world: Any) -> None:
     for statement in FILL:
         await world.rows(statement, now, WORKSPACE)
     await world.rows("ANALYZE")
-    key = (WORKSPACE, "order.paid", "contact", "c7")
+    keys = ([WORKSPACE], ["order.paid"], ["contact"], ["c7"])
     hot: dict[str, tuple[Any, ...]] = {
-        "first_wait_stage": (now,),
-        "hold_wait_stage": (one, now),
-        "meet_earlier_events": (one, 2, list(range(200))),
-        "waiting_for": key,
-        "end_waits": (*key, [one], one, {}, now),
+        "due_wait_stages": (now, 100),
+        "hold_wait_stages": ([one], now),
+        "meet_earlier_events": ([one] * 200, [2] * 200, list(range(200)), now),
+        "waiting_for": keys,
+        "end_waits": (*keys, [one], [now], [one], now),
+        "waits_of": (one, 0, 0, 1000),
+        "release_jobs": ([one], [1], now),
         "overdue_triggers": (now, 500),
         "time_out": (now, [one], 500),
         "due_releases": (now, 500),

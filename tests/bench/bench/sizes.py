@@ -11,7 +11,8 @@ class Sizes:
     """`round_seconds` is how long one round of load lasts; the rest are counts.
 
     `contacts` is the audience of a broadcast, `mails` of an SMTP campaign, `jobs` the rows that are polled among,
-    `events` what is folded, `connections` how many callers wait for an answer at a time, `copies` of ingest.
+    `events` what is folded, `happenings` the events that start workflows, `waits` how many people wait for one,
+    `connections` how many callers wait for an answer at a time, `copies` of ingest.
     """
 
     round_seconds: float = 6.0
@@ -23,9 +24,14 @@ class Sizes:
     jobs: int = 1_000_000
     events: int = 400_000
     codes: int = 300
+    happenings: int = 20_000
+    waits: int = 100_000
 
 
-QUICK = Sizes(round_seconds=2.0, rounds=1, contacts=5_000, mails=3_000, jobs=20_000, events=40_000, codes=40)
+QUICK = Sizes(
+    round_seconds=2.0, rounds=1, contacts=5_000, mails=3_000, jobs=20_000, events=40_000, codes=40,
+    happenings=1_000, waits=2_000,
+)  # fmt: skip
 """Enough to see that all of it works, and for figures of the right order."""
 
 

@@ -182,6 +182,13 @@ class RuleCode(StrEnum):
     CHAIN_TOO_LONG = "chain_too_long"
 
 
+class WaitOutcome(StrEnum):
+    """How a contact's wait for an event ended."""
+
+    RECEIVED = "received"
+    TIMED_OUT = "timed_out"
+
+
 class BuiltInEvent(StrEnum):
     """Events that Sluice notices itself."""
 

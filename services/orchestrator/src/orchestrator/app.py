@@ -10,11 +10,14 @@ from typing import Final
 
 from orchestrator.adapters.records import Records
 from orchestrator.handlers.deliveries import DeliveryHandler
+from orchestrator.handlers.doorkeeping import Doorkeeper
 from orchestrator.handlers.emission import Emitter
 from orchestrator.handlers.events import EventHandler
 from orchestrator.handlers.housekeeping import Housekeeping
+from orchestrator.handlers.meeting import Meeting
 from orchestrator.handlers.noticing import ContactWatch, ReplyWatch
 from orchestrator.handlers.planning import Planner
+from orchestrator.handlers.releasing import Releases
 from orchestrator.handlers.requests import RequestHandler
 from orchestrator.handlers.stages import StageRunner
 from orchestrator.handlers.timers import CommandTimers
@@ -74,14 +77,19 @@ class Parts:
         deadlines = settings.deadlines
         emitter = Emitter(directory, settings.longest_ages)
         planner = Planner(database, records, directory, emitter, publisher, clock, deadlines, wake)
-        waiting = Waiting(database, records, directory, emitter, publisher, clock, wake, settings.poll_seconds)
+        doorkeeper = Doorkeeper(directory)
+        releases = Releases(emitter, doorkeeper)
         return cls(
             triggers=TriggerHandler(planner, RequestHandler(database, records, publisher, clock, wake)),
             deliveries=ReplyWatch(
                 DeliveryHandler(database, clock, settings.pace, wake), database, records, directory, publisher, clock
             ),
-            events=EventHandler(database, directory, waiting, publisher, clock),
-            waiting=waiting,
+            events=EventHandler(
+                database, directory, Meeting(records, directory, doorkeeper, clock), publisher, clock, wake
+            ),
+            waiting=Waiting(
+                database, records, directory, doorkeeper, releases, publisher, clock, wake, settings.poll_seconds
+            ),
             contacts=ContactWatch(directory, publisher, clock, settings.poll_seconds),
             precedence=precedence,
             stages=StageRunner(

@@ -39,6 +39,7 @@ from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.standstill import StandstillStore
 from status_api.adapters.status_store import StatusStore
 from status_api.adapters.stream_traffic import StreamTraffic
+from status_api.adapters.wait_store import WaitStore
 from status_api.adapters.workflow_counter import WorkflowCounter
 from status_api.doors.novu.operations import NovuReads
 from status_api.doors.novu.store import NovuStore
@@ -91,7 +92,9 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     guard = Guard(settings, kept, clock)
     guard.protect(app)
     declared = [
-        *operations(StatusStore(reading), SandboxStore(summing), arrivals, messaging.publisher, clock),
+        *operations(
+            StatusStore(reading), WaitStore(reading), SandboxStore(summing), arrivals, messaging.publisher, clock
+        ),
         *EventReads(EventStore(summing), arrivals).operations(),
         *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(summing), clock).operations(),
         *TriggerDoor(
@@ -140,12 +143,17 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
 
 
 def operations(
-    store: StatusStore, sandbox: SandboxStore, arrivals: Arrivals, publisher: EventPublisher, clock: Clock
+    store: StatusStore,
+    waits: WaitStore,
+    sandbox: SandboxStore,
+    arrivals: Arrivals,
+    publisher: EventPublisher,
+    clock: Clock,
 ) -> list[Operation]:
     """Return everything that callers can ask of this service. Does no I/O by itself."""
     return [
         *TriggerList(store).operations(),
-        *TriggerReads(store, arrivals).operations(),
+        *TriggerReads(store, waits, arrivals).operations(),
         *TriggerActions(store, arrivals, publisher, clock).operations(),
         *ExecutionReads(store, arrivals).operations(),
         *SandboxReads(sandbox).operations(),
@@ -156,7 +164,7 @@ def documented() -> list[Operation]:
     """Return every operation, to be described and not to be called: nothing stands behind them."""
     nothing: Any = None
     return [
-        *operations(nothing, nothing, nothing, nothing, nothing),
+        *operations(nothing, nothing, nothing, nothing, nothing, nothing),
         *EventReads(nothing, nothing).operations(),
         *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),

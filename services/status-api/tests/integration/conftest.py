@@ -17,7 +17,7 @@ from status_api.adapters.status_store import StatusStore
 from status_api.handlers.projecting import Projector
 
 DEADLINE = timedelta(hours=72)
-EMPTY = "TRUNCATE triggers, versions, executions, jobs, unsent, reasons, receipt_deadlines"
+EMPTY = "TRUNCATE triggers, versions, executions, jobs, unsent, reasons, receipt_deadlines, waits, wait_steps"
 
 
 @pytest.fixture(scope="session")

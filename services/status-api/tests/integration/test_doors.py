@@ -49,6 +49,7 @@ from sluice_storage.migrations import migrate
 from status_api.adapters.projection import Projection
 from status_api.adapters.sandbox_store import SandboxStore
 from status_api.adapters.status_store import StatusStore
+from status_api.adapters.wait_store import WaitStore
 from status_api.app import operations, unavailable
 from status_api.handlers import actions
 from status_api.handlers.arrivals import Arrivals
@@ -152,7 +153,9 @@ async def doors(database: Database, projection: Projection) -> AsyncIterator[Doo
     arrivals, publisher = Arrivals(patience=PATIENCE), Publisher()
     app = application(translate=unavailable)
     clock = ManualClock(START)
-    declared = operations(StatusStore(database), SandboxStore(database), arrivals, publisher, clock)
+    declared = operations(
+        StatusStore(database), WaitStore(database), SandboxStore(database), arrivals, publisher, clock
+    )
     add_operations(app, declared, authenticate)
     async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
         yield Doors(f"http://127.0.0.1:{port}", session, declared, Projector(projection, arrivals.announce), publisher)
@@ -544,7 +547,9 @@ async def test_a_database_that_is_away_is_a_503_at_once() -> None:
         "postgresql://nobody@127.0.0.1:1/none", "status", application_name="test", min_size=0
     ) as nowhere:
         app = application(translate=unavailable)
-        declared = operations(StatusStore(nowhere), SandboxStore(nowhere), Arrivals(), Publisher(), ManualClock(START))
+        declared = operations(
+            StatusStore(nowhere), WaitStore(nowhere), SandboxStore(nowhere), Arrivals(), Publisher(), ManualClock(START)
+        )
         add_operations(app, declared, authenticate)
         async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             for path in (f"triggers/{uuid4()}", "triggers", "sandbox/messages", f"sms/executions/{uuid4()}"):

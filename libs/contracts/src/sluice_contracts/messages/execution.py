@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from sluice_contracts.base import Instant, Message, Part
-from sluice_contracts.vocabulary import Channel, FlowType, WorkflowType
+from sluice_contracts.vocabulary import Channel, FlowType, WaitOutcome, WorkflowType
 
 
 class PlannedExecution(Part):
@@ -19,6 +19,21 @@ class PlannedExecution(Part):
     step_order: int
     step_name: str
     channel: Channel
+    delay_minutes: int = 0
+    scheduled_for: Instant
+
+
+class PlannedWait(Part):
+    """A step in which each contact waits for an event, at most so long, before the steps behind it.
+
+    `delay_minutes` and `scheduled_for` count from the start, or from the latest end of the wait before it.
+    """
+
+    step_id: str
+    step_order: int
+    step_name: str
+    event: str
+    timeout_minutes: int
     delay_minutes: int = 0
     scheduled_for: Instant
 
@@ -43,6 +58,7 @@ class TriggerPlanned(Message):
     workflow_execution_id: UUID | None = None
     template_group_id: UUID | None = None
     executions: list[PlannedExecution]
+    waits: list[PlannedWait] = Field(default_factory=list)
 
 
 class ExecutionStarted(Message):
@@ -113,6 +129,41 @@ class TriggerFailed(Message):
     detail: str
 
 
+class ReportedWaits(Part):
+    """Waits as columns, one entry a contact, named by its position.
+
+    `outcome` is None while the wait lasts, and `event_id` the event that ended it. `since`, `until` and `ended_at` are
+    Unix milliseconds.
+    """
+
+    seq: list[int]
+    external_id: list[str | None]
+    since: list[int]
+    until: list[int]
+    outcome: list[WaitOutcome | None]
+    ended_at: list[int | None]
+    event_id: list[UUID | None]
+
+    @model_validator(mode="after")
+    def _columns_have_one_length(self) -> Self:
+        length = len(self.seq)
+        if any(len(getattr(self, name)) != length for name in type(self).model_fields):
+            raise ValueError(f"every column of reported waits needs {length} entries")
+        return self
+
+
+class WaitsReported(Message):
+    """Contacts wait in a step of a trigger for an event, or do not any more."""
+
+    TYPE: ClassVar[str] = "waits.reported.v1"
+    KEY: ClassVar[tuple[str, ...]] = ("trigger_id",)
+    type: Literal["waits.reported.v1"] = "waits.reported.v1"
+    trigger_id: UUID
+    workspace_id: UUID
+    step_order: int
+    waits: ReportedWaits
+
+
 class RuleOutcome(Part):
     """What a trigger rule made of an event: a trigger, or (`trigger_id` None) none for the reason in `code`."""
 
@@ -159,6 +210,7 @@ ExecutionMessage = Annotated[
     | CohortCounted
     | TriggerControlled
     | TriggerFailed
+    | WaitsReported
     | EventsEvaluated,
     Field(discriminator="type"),
 ]

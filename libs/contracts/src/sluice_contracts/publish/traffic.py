@@ -20,6 +20,7 @@ from sluice_contracts.messages.execution import (
     TriggerControlled,
     TriggerFailed,
     TriggerPlanned,
+    WaitsReported,
 )
 from sluice_contracts.messages.receipt import CallbackReceived, TrackingReceived
 from sluice_contracts.messages.trigger import (
@@ -92,6 +93,7 @@ def _flows() -> Iterator[tuple[str, _Ends]]:
         CohortCounted,
         TriggerControlled,
         TriggerFailed,
+        WaitsReported,
         EventsEvaluated,
     )
     yield topics.EXECUTIONS, _Ends(("orchestrator",), ("status-api",), executions)

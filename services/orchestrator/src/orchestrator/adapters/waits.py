@@ -6,19 +6,22 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from orchestrator.adapters.statements import wait_queries
 from orchestrator.domain.plan import Plan, WaitPlan
 from orchestrator.domain.running import RunningTrigger
+from orchestrator.domain.waits import Wait, WaitKey
 from sluice_contracts.identifiers import PAGE_SIZE, new_id, page_of
 from sluice_contracts.messages.event import EventOccurred
-from sluice_storage.database import Connection
+from sluice_contracts.vocabulary import WaitOutcome
+from sluice_storage.database import Connection, encode_json
 
-WaitKey = tuple[str, str]
-"""(correlation, what the event says of itself)."""
+KeyedEvent = tuple[EventOccurred, WaitKey]
+"""An event with one of the keys by which it may be waited for."""
 
 WaitOutcomes = Mapping[tuple[UUID, int], Mapping[int, dict[str, Any]]]
 """How waits ended, by (trigger, position) and the order of the step: `outcome`, and the event's `data`."""
@@ -49,13 +52,23 @@ class WaitStage:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedWait:
-    """One contact's wait that is over, at `at`."""
+class NewWait:
+    """One contact's wait that begins."""
 
-    trigger_id: UUID
-    step_order: int
+    trigger: RunningTrigger
+    wait: WaitPlan
     seq: int
-    at: datetime
+    external_id: str | None
+
+    @property
+    def key(self) -> str | None:
+        """What the event that ends it says of itself, None where none can."""
+        return self.external_id if self.wait.key is None else self.wait.key or None
+
+    @property
+    def place(self) -> tuple[UUID, int, int]:
+        """Its key in the table."""
+        return self.trigger.plan.trigger_id, self.wait.step_order, self.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +99,33 @@ async def add_wait_stages(connection: Connection, stages: Sequence[NewWaitStage]
     )
 
 
-async def first_wait_stage(connection: Connection, now: datetime) -> UUID | None:
-    """Return the trigger of the wait that is to be opened first, where one is due."""
-    trigger_id: UUID | None = await connection.fetchval(wait_queries.first_wait_stage, now)
-    return trigger_id
+async def due_wait_stages(connection: Connection, now: datetime, limit: int) -> list[UUID]:
+    """Return the triggers of the waits that are to be opened first, of those that are due."""
+    return [row["trigger_id"] for row in await connection.fetch(wait_queries.due_wait_stages, now, limit)]
 
 
-async def hold_wait_stage(connection: Connection, trigger_id: UUID, now: datetime) -> WaitStage | None:
-    """Lock and return a trigger's wait that is to be opened now, where nobody else has it in hand."""
-    row = await connection.fetchrow(wait_queries.hold_wait_stage, trigger_id, now)
-    return None if row is None else WaitStage(**dict(row))
+async def hold_wait_stages(connection: Connection, trigger_ids: Collection[UUID], now: datetime) -> list[WaitStage]:
+    """Lock and return triggers' waits that are to be opened now, where nobody else has them in hand."""
+    rows = await connection.fetch(wait_queries.hold_wait_stages, sorted(trigger_ids), now)
+    return [WaitStage(**dict(row)) for row in rows]
 
 
-async def advance_wait_stage(
-    connection: Connection, stage: WaitStage, next_page: int, cursor: UUID | None, not_before: datetime
-) -> None:
-    """Note how far a wait has been opened, and when to go on."""
-    key = (stage.trigger_id, stage.step_order)
-    await connection.execute(wait_queries.advance_wait_stage, *key, next_page, cursor, not_before)
+async def advance_wait_stages(connection: Connection, stages: Sequence[tuple[WaitStage, datetime]]) -> None:
+    """Note how far waits have been opened, and when to go on with each."""
+    await connection.executemany(
+        wait_queries.advance_wait_stage,
+        [
+            (stage.trigger_id, stage.step_order, stage.next_page, stage.cursor, not_before)
+            for stage, not_before in stages
+        ],
+    )
 
 
-async def close_wait_stage(connection: Connection, stage: WaitStage) -> None:
-    """Note that a wait has been opened for everybody."""
-    await connection.execute(wait_queries.close_wait_stage, stage.trigger_id, stage.step_order)
+async def close_wait_stages(connection: Connection, stages: Sequence[WaitStage]) -> None:
+    """Note that waits have been opened for everybody."""
+    await connection.executemany(
+        wait_queries.close_wait_stage, [(stage.trigger_id, stage.step_order) for stage in stages]
+    )
 
 
 async def count_walked_cohort(connection: Connection, trigger_id: UUID, total: int) -> None:
@@ -116,33 +133,33 @@ async def count_walked_cohort(connection: Connection, trigger_id: UUID, total: i
     await connection.execute(wait_queries.count_walked_cohort, trigger_id, total)
 
 
-async def open_waits(
-    connection: Connection,
-    trigger: RunningTrigger,
-    wait: WaitPlan,
-    keys: Mapping[int, str | None],
-    now: datetime,
-) -> list[EndedWait]:
-    """Let positions wait from `now` on; return those whose event has come before."""
-    plan = trigger.plan
-    until = now + timedelta(minutes=wait.timeout_minutes)
-    seqs = sorted(keys)
-    cause = trigger.accepted.event
+async def open_waits(connection: Connection, opened: Sequence[NewWait], now: datetime) -> list[Wait]:
+    """Let contacts wait from `now` on; return their waits, those whose event has come before as ended."""
+    if not opened:
+        return []
+    ends = [now + timedelta(minutes=new.wait.timeout_minutes) for new in opened]
+    trigger_ids, steps, seqs = ([new.place[column] for new in opened] for column in range(3))
     await connection.execute(
         wait_queries.open_waits,
-        plan.trigger_id,
-        wait.step_order,
-        plan.workspace_id,
-        wait.event,
-        wait.correlation,
-        until,
+        trigger_ids,
+        steps,
         seqs,
-        [keys[seq] for seq in seqs],
-        trigger.accepted.accepted_at,
-        None if cause is None else cause.event_id,
+        [new.trigger.plan.workspace_id for new in opened],
+        [new.wait.event for new in opened],
+        [new.wait.correlation for new in opened],
+        [new.key for new in opened],
+        ends,
+        [new.trigger.accepted.accepted_at for new in opened],
+        [new.trigger.accepted.event and new.trigger.accepted.event.event_id for new in opened],
+        [new.external_id for new in opened],
+        now,
     )
-    rows = await connection.fetch(wait_queries.meet_earlier_events, plan.trigger_id, wait.step_order, seqs)
-    return [EndedWait(plan.trigger_id, wait.step_order, row["seq"], now) for row in rows]
+    rows = await connection.fetch(wait_queries.meet_earlier_events, trigger_ids, steps, seqs, now)
+    ended = {(row["trigger_id"], row["step_order"], row["seq"]): _wait(row) for row in rows}
+    return [
+        ended.get(new.place) or Wait(*new.place, new.external_id, now, until)
+        for new, until in zip(opened, ends, strict=True)
+    ]
 
 
 async def hold_names(connection: Connection, names: Collection[tuple[UUID, str]]) -> None:
@@ -151,49 +168,45 @@ async def hold_names(connection: Connection, names: Collection[tuple[UUID, str]]
         await connection.execute(wait_queries.hold_name, workspace_id, name)
 
 
-async def keep_event(connection: Connection, event: EventOccurred, keys: Collection[WaitKey]) -> None:
-    """Keep an event for waits that begin after it."""
-    await connection.executemany(
-        wait_queries.keep_event,
-        [
-            (event.workspace_id, event.name, correlation, key, event.event_id, event.accepted_at, event.data)
-            for correlation, key in sorted(keys)
-        ],
-    )
+async def keep_events(connection: Connection, events: Sequence[KeyedEvent]) -> None:
+    """Keep events for waits that begin after them."""
+    data = [encode_json(event.data) for event, _ in events]
+    await connection.execute(wait_queries.keep_events, *_columns(events), data)
 
 
-async def waiting_for(connection: Connection, event: EventOccurred, keys: Collection[WaitKey]) -> set[UUID]:
-    """Return the triggers in which somebody waits for an event."""
-    found: set[UUID] = set()
-    for correlation, key in sorted(keys):
-        rows = await connection.fetch(wait_queries.waiting_for, event.workspace_id, event.name, correlation, key)
-        found |= {row["trigger_id"] for row in rows}
-    return found
+async def waiting_for(connection: Connection, events: Sequence[KeyedEvent]) -> set[UUID]:
+    """Return the triggers in which somebody waits for one of these events."""
+    rows = await connection.fetch(wait_queries.waiting_for, *_columns(events)[:4])
+    return {row["trigger_id"] for row in rows}
 
 
 async def end_waits(
-    connection: Connection,
-    event: EventOccurred,
-    keys: Collection[WaitKey],
-    trigger_ids: Collection[UUID],
-    now: datetime,
-) -> list[EndedWait]:
-    """End the waits for an event in triggers whose modes are held still."""
-    ended = []
-    for correlation, key in sorted(keys):
-        rows = await connection.fetch(
-            wait_queries.end_waits,
-            event.workspace_id,
-            event.name,
-            correlation,
-            key,
-            sorted(trigger_ids),
-            event.event_id,
-            event.data,
-            event.accepted_at,
-        )
-        ended += [EndedWait(row["trigger_id"], row["step_order"], row["seq"], now) for row in rows]
-    return ended
+    connection: Connection, events: Sequence[KeyedEvent], trigger_ids: Collection[UUID], now: datetime
+) -> list[Wait]:
+    """End the waits for events that have been kept, in triggers whose modes are held still."""
+    rows = await connection.fetch(wait_queries.end_waits, *_columns(events), sorted(trigger_ids), now)
+    return [_wait(row) for row in rows]
+
+
+def _columns(events: Sequence[KeyedEvent]) -> tuple[list[Any], ...]:
+    return (
+        [event.workspace_id for event, _ in events],
+        [event.name for event, _ in events],
+        [correlation for _, (correlation, _) in events],
+        [key for _, (_, key) in events],
+        [event.event_id for event, _ in events],
+        [event.accepted_at for event, _ in events],
+    )
+
+
+def _wait(row: asyncpg.Record) -> Wait:
+    return Wait(**{**row, "outcome": row["outcome"] and WaitOutcome(row["outcome"])})
+
+
+async def waits_of(connection: Connection, trigger_id: UUID, after: tuple[int, int], limit: int) -> list[Wait]:
+    """Return the next `limit` waits of a trigger behind `after`, a step's order and a position."""
+    rows = await connection.fetch(wait_queries.waits_of, trigger_id, *after, limit)
+    return [_wait(row) for row in rows]
 
 
 async def overdue_triggers(connection: Connection, now: datetime, limit: int) -> set[UUID]:
@@ -201,31 +214,33 @@ async def overdue_triggers(connection: Connection, now: datetime, limit: int) ->
     return {row["trigger_id"] for row in await connection.fetch(wait_queries.overdue_triggers, now, limit)}
 
 
-async def time_out(connection: Connection, now: datetime, trigger_ids: Collection[UUID], limit: int) -> list[EndedWait]:
+async def time_out(connection: Connection, now: datetime, trigger_ids: Collection[UUID], limit: int) -> list[Wait]:
     """End waits for which no event came in time, in triggers whose modes are held still."""
-    rows = await connection.fetch(wait_queries.time_out, now, sorted(trigger_ids), limit)
-    return [EndedWait(row["trigger_id"], row["step_order"], row["seq"], row["until"]) for row in rows]
+    return [_wait(row) for row in await connection.fetch(wait_queries.time_out, now, sorted(trigger_ids), limit)]
 
 
-async def let_go(connection: Connection, plan: Plan, ended: Sequence[EndedWait], *, rests: bool) -> None:
-    """Send people whose waits of one trigger are over on their way to the steps behind."""
+async def let_go(
+    connection: Connection, plans: Mapping[UUID, Plan], ended: Sequence[Wait], resting: Collection[UUID]
+) -> None:
+    """Send people whose waits are over on their way to the steps behind, in triggers that are `resting` not yet."""
+    together: defaultdict[tuple[UUID, int, int, datetime], list[int]] = defaultdict(list)
+    for wait in ended:
+        together[wait.trigger_id, wait.step_order, page_of(wait.seq), wait.left_at].append(wait.seq)
     rows = []
-    ordered = sorted(ended, key=lambda wait: (wait.step_order, page_of(wait.seq), wait.at, wait.seq))
-    for (step_order, page, at), waits in groupby(
-        ordered, key=lambda wait: (wait.step_order, page_of(wait.seq), wait.at)
-    ):
-        seqs = [wait.seq for wait in waits]
-        for step in plan.following(step_order):
-            due_at = at + timedelta(minutes=step.delay_minutes)
-            rows.append((new_id(), plan.trigger_id, step.step_order, page, seqs, due_at, None if rests else due_at))
+    for (trigger_id, step_order, page, left_at), seqs in sorted(together.items()):
+        for step in plans[trigger_id].following(step_order):
+            due_at = left_at + timedelta(minutes=step.delay_minutes)
+            rests = trigger_id in resting
+            rows.append((new_id(), trigger_id, step.step_order, page, sorted(seqs), due_at, None if rests else due_at))
     await connection.executemany(wait_queries.add_release, rows)
 
 
-async def announce_all_opened(connection: Connection, plan: Plan, now: datetime, *, rests: bool) -> None:
+async def announce_all_opened(connection: Connection, plans: Sequence[Plan], now: datetime) -> None:
     """Have every step behind a wait look whether everybody is through: nobody will be let into the wait any more."""
     nobody: list[int] = []
     rows = [
-        (new_id(), plan.trigger_id, step.step_order, 0, nobody, now, None if rests else now)
+        (new_id(), plan.trigger_id, step.step_order, 0, nobody, now, now)
+        for plan in plans
         for step in plan.executions
         if step.after_wait is not None
     ]
@@ -248,13 +263,17 @@ async def take_releases(
 
 
 async def release_jobs(
-    connection: Connection, execution_id: UUID, jobs: int, now: datetime
-) -> tuple[int, datetime | None]:
-    """Count jobs as commanded; return how many have been in all, and when the last was, where it was."""
-    row = await connection.fetchrow(wait_queries.release_jobs, execution_id, jobs, now)
-    if row is None:
-        raise LookupError(f"the execution {execution_id} has not started")
-    return row["commanded"], row["finished_at"]
+    connection: Connection, jobs: Mapping[UUID, int], now: datetime
+) -> dict[UUID, tuple[int, datetime | None]]:
+    """Count jobs of executions as commanded; return how many have been in all, and when the last was, where it was.
+
+    Raises LookupError where an execution has not started.
+    """
+    rows = await connection.fetch(wait_queries.release_jobs, list(jobs), list(jobs.values()), now)
+    found = {row["execution_id"]: (row["commanded"], row["finished_at"]) for row in rows}
+    if found.keys() != jobs.keys():
+        raise LookupError(f"executions that have not started: {jobs.keys() - found.keys()}")
+    return found
 
 
 async def wait_outcomes(connection: Connection, pages: Collection[tuple[UUID, int]]) -> WaitOutcomes:

@@ -14,7 +14,7 @@ from sluice_catalog.models import WaitStep, WorkflowStep, WorkflowVersion
 from sluice_contracts.base import Instant, Part
 from sluice_contracts.identifiers import derived_id, execution_id_for
 from sluice_contracts.messages.content import Content, SendWindow
-from sluice_contracts.messages.execution import PlannedExecution, TriggerPlanned
+from sluice_contracts.messages.execution import PlannedExecution, PlannedWait, TriggerPlanned
 from sluice_contracts.messages.trigger import TriggerAccepted
 from sluice_contracts.vocabulary import Channel, FlowType, WorkflowType
 
@@ -58,6 +58,7 @@ class WaitPlan(Part):
 
     step_id: str
     step_order: int
+    step_name: str = ""
     event: str
     timeout_minutes: int
     correlation: str
@@ -148,6 +149,18 @@ class Plan(Part):
                 )
                 for execution in self.executions
             ],
+            waits=[
+                PlannedWait(
+                    step_id=wait.step_id,
+                    step_order=wait.step_order,
+                    step_name=wait.step_name,
+                    event=wait.event,
+                    timeout_minutes=wait.timeout_minutes,
+                    delay_minutes=wait.delay_minutes,
+                    scheduled_for=wait.scheduled_for,
+                )
+                for wait in self.waits
+            ],
         )
 
 
@@ -219,6 +232,7 @@ def _step_plans(
                 WaitPlan(
                     step_id=step.step_id,
                     step_order=order,
+                    step_name=step.step_name,
                     event=step.event,
                     timeout_minutes=step.timeout_minutes,
                     correlation=step.correlation,

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from orchestrator.adapters import waits
 from orchestrator.adapters.records import Records
 from orchestrator.domain import announcements
+from orchestrator.domain.plan import Plan
 from orchestrator.domain.running import FailedTrigger, Mode, RunningTrigger, StartedExecution
+from orchestrator.domain.waits import reports
 from sluice_contracts.topics import CONTROL, EXECUTIONS
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_storage.database import Database
+
+_WAITS_AT_ONCE: Final = 2_000
 
 
 def said_of(trigger: RunningTrigger | FailedTrigger, executions: Sequence[StartedExecution]) -> list[OutboundRecord]:
@@ -20,6 +26,20 @@ def said_of(trigger: RunningTrigger | FailedTrigger, executions: Sequence[Starte
     if isinstance(trigger, FailedTrigger):
         return [outbound(EXECUTIONS, announcements.failure(trigger))]
     return [outbound(EXECUTIONS, message) for message in announcements.everything(trigger, executions)]
+
+
+async def tell_waits(database: Database, publisher: EventPublisher, plan: Plan) -> None:
+    """Say again of everybody who has waited in a trigger how that stands, some at a time."""
+    after = (0, -1)
+    while plan.waits:
+        async with database.connection() as connection:
+            known = await waits.waits_of(connection, plan.trigger_id, after, _WAITS_AT_ONCE)
+        if known:
+            told = reports({plan.trigger_id: plan}, known)
+            await publisher.publish([outbound(EXECUTIONS, message) for message in told])
+            after = (known[-1].step_order, known[-1].seq)
+        if len(known) < _WAITS_AT_ONCE:
+            return
 
 
 async def tell_workers(

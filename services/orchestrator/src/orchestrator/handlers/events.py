@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -11,8 +11,9 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator.adapters.entries import enter
-from orchestrator.domain.rules import Decision, decide
-from orchestrator.handlers.waiting import Waiting
+from orchestrator.domain.rules import Decision, Entry, decide
+from orchestrator.handlers.meeting import Meeting, Met
+from orchestrator.handlers.wake import WAITS, Wake
 from orchestrator.ports import Directory
 from sluice_catalog.models import Contact
 from sluice_catalog.profiles import GivenProfile
@@ -26,7 +27,7 @@ from sluice_messaging.spans import trace_of
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
 from sluice_runtime.failpoints import FAILPOINTS
-from sluice_storage.database import Database
+from sluice_storage.database import Connection, Database
 
 _MOST_TOGETHER: Final = 200
 _log = structlog.get_logger()
@@ -36,16 +37,27 @@ Decisions = Mapping[UUID, Sequence[Decision]]
 
 
 class EventHandler:
-    """The same event again makes the same triggers, under the same ids."""
+    """The same event again makes the same triggers, under the same ids.
+
+    What follows from a batch is published before the transaction ends that grants it and ends waits. So a crash before
+    that leaves everything to be granted again, and a crash after it nothing to be said.
+    """
 
     def __init__(
-        self, database: Database, directory: Directory, waiting: Waiting, publisher: EventPublisher, clock: Clock
+        self,
+        database: Database,
+        directory: Directory,
+        meeting: Meeting,
+        publisher: EventPublisher,
+        clock: Clock,
+        wake: Wake,
     ) -> None:
         self._database = database
         self._directory = directory
-        self._waiting = waiting
+        self._meeting = meeting
         self._publisher = publisher
         self._clock = clock
+        self._wake = wake
 
     async def __call__(self, records: Sequence[Record]) -> None:
         """Handle one batch. Raises PoisonError for a record that is no event."""
@@ -59,21 +71,43 @@ class EventHandler:
                 if event.profile is not None
             ]
         )
-        decisions = await self._granted(await self._decide(events))
-        ended = await self._waiting.meet(events)
-        FAILPOINTS.reach("orchestrator.after_commit")
-        outgoing = [
+        decisions = await self._decide(events)
+        entries = [item.entry for made in decisions.values() for item in made if item.entry is not None]
+        awaited = await self._meeting.awaited(events)
+
+        async def settle(connection: Connection) -> tuple[Decisions, Met]:
+            granted = await enter(connection, entries) if entries else set()
+            met = await self._meeting.meet(connection, awaited)
+            settled = _settled(decisions, granted)
+            await self._tell(events, origins, settled, met)
+            return settled, met
+
+        if entries or awaited:
+            decisions, met = await self._database.in_transaction(settle)
+            FAILPOINTS.reach("orchestrator.after_commit")
+        else:
+            met = Met()
+            await self._tell(events, origins, decisions, met)
+        if met.counts:
+            self._wake.signal(WAITS)
+        _count(events, decisions, met)
+        FAILPOINTS.reach("orchestrator.before_offset")
+
+    async def _tell(
+        self, events: Sequence[EventOccurred], origins: Mapping[UUID, Record], decisions: Decisions, met: Met
+    ) -> None:
+        triggers = [
             with_headers(_record(decision), trace_of(origins[event.event_id]))
             for event in events
             for decision in decisions[event.event_id]
             if decision.trigger is not None
         ]
-        await self._publisher.publish([*outgoing, *self._evaluated(events, decisions, ended)])
+        told = [outbound(EXECUTIONS, message) for message in met.told]
+        FAILPOINTS.reach("orchestrator.before_publish")
+        await self._publisher.publish([*triggers, *told, *self._evaluated(events, decisions, met)])
         FAILPOINTS.reach("orchestrator.after_publish")
-        _count(events, decisions, ended)
-        FAILPOINTS.reach("orchestrator.before_offset")
 
-    async def _decide(self, events: Sequence[EventOccurred]) -> dict[UUID, list[Decision]]:
+    async def _decide(self, events: Sequence[EventOccurred]) -> Decisions:
         rules = await self._directory.rules_for({(event.workspace_id, event.name) for event in events})
         answered = [event for event in events if rules.get((event.workspace_id, event.name))]
         contacts = await self._contacts(answered)
@@ -96,20 +130,7 @@ class EventHandler:
             for contact in await self._directory.contacts_by_external_id(workspace_id, external_ids)
         }
 
-    async def _granted(self, decisions: Mapping[UUID, list[Decision]]) -> Decisions:
-        """Return the decisions with those refused whose contacts may not start the workflow (again)."""
-        entries = [item.entry for made in decisions.values() for item in made if item.entry is not None]
-        if not entries:
-            return decisions
-        granted = await self._database.in_transaction(lambda connection: enter(connection, entries))
-        return {
-            event_id: [item if item.entry is None or item.entry in granted else item.refused() for item in made]
-            for event_id, made in decisions.items()
-        }
-
-    def _evaluated(
-        self, events: Sequence[EventOccurred], decisions: Decisions, ended: Mapping[UUID, int]
-    ) -> list[OutboundRecord]:
+    def _evaluated(self, events: Sequence[EventOccurred], decisions: Decisions, met: Met) -> list[OutboundRecord]:
         by_workspace: defaultdict[UUID, list[EvaluatedEvent]] = defaultdict(list)
         for event in events:
             by_workspace[event.workspace_id].append(
@@ -121,7 +142,7 @@ class EventHandler:
                     occurred_at=event.occurred_at,
                     accepted_at=event.accepted_at,
                     rules=[decision.outcome() for decision in decisions[event.event_id]],
-                    waits=ended.get(event.event_id, 0),
+                    waits=met.counts.get(event.event_id, 0),
                 )
             )
         now = self._clock.now()
@@ -133,6 +154,14 @@ class EventHandler:
             for workspace_id, evaluated in by_workspace.items()
             for start in range(0, len(evaluated), _MOST_TOGETHER)
         ]
+
+
+def _settled(decisions: Decisions, granted: Collection[Entry]) -> Decisions:
+    """Return the decisions with those refused whose contacts may not start the workflow (again)."""
+    return {
+        event_id: [item if item.entry is None or item.entry in granted else item.refused() for item in made]
+        for event_id, made in decisions.items()
+    }
 
 
 def _read(record: Record) -> EventOccurred:
@@ -149,12 +178,12 @@ def _record(decision: Decision) -> OutboundRecord:
     return outbound(triggers(trigger.lane), trigger)
 
 
-def _count(events: Sequence[EventOccurred], decisions: Decisions, ended: Mapping[UUID, int]) -> None:
+def _count(events: Sequence[EventOccurred], decisions: Decisions, met: Met) -> None:
     for event in events:
         made = decisions[event.event_id]
         if any(item.trigger for item in made):
             outcome = "triggered"
-        elif ended.get(event.event_id):
+        elif met.counts.get(event.event_id):
             outcome = "awaited"
         else:
             outcome = "refused" if made else "unmatched"

@@ -10,7 +10,7 @@ from orchestrator.adapters import requests
 from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_held_still, open_commands
 from orchestrator.adapters.records import Records, cohort_pages, executions_of
 from orchestrator.domain.running import Mode, RunningTrigger, execution_of
-from orchestrator.handlers.announcing import said_of, tell_workers
+from orchestrator.handlers.announcing import said_of, tell_waits, tell_workers
 from orchestrator.handlers.wake import EVERYONE, Wake
 from sluice_contracts.identifiers import PAGE_SIZE, page_of
 from sluice_contracts.messages.trigger import RepeatRequested, RetryRequested, TriggerActionRequested
@@ -86,6 +86,7 @@ class RequestHandler:
         _log.info("commands.repeat_requested", trigger_id=str(request.trigger_id), commands=commands)
         FAILPOINTS.reach("orchestrator.after_commit")
         await self._publisher.publish(said_of(trigger, list(executions.values())))
+        await tell_waits(self._database, self._publisher, trigger.plan)
         FAILPOINTS.reach("orchestrator.after_publish")
         self._wake.signal(*EVERYONE)
 

@@ -5,12 +5,13 @@
 INSERT INTO wait_stages (trigger_id, step_order, workspace_id, walks, scheduled_for, due_at)
 VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, 'infinity')) ON CONFLICT DO NOTHING
 
--- name: first_wait_stage
-SELECT trigger_id FROM wait_stages WHERE due_at <= $1 ORDER BY due_at LIMIT 1
+-- name: due_wait_stages
+SELECT trigger_id FROM wait_stages WHERE due_at <= $1 ORDER BY due_at LIMIT $2
 
--- name: hold_wait_stage
+-- name: hold_wait_stages
 SELECT trigger_id, step_order, workspace_id, walks, next_page, cursor
-FROM wait_stages WHERE trigger_id = $1 AND due_at <= $2 FOR UPDATE SKIP LOCKED
+FROM wait_stages WHERE trigger_id = ANY ($1::uuid[]) AND due_at <= $2
+ORDER BY trigger_id, step_order FOR UPDATE SKIP LOCKED
 
 -- name: advance_wait_stage
 UPDATE wait_stages SET next_page = $3, cursor = $4, due_at = greatest(due_at, $5)
@@ -27,61 +28,92 @@ UPDATE triggers SET cohort_total = $2 WHERE trigger_id = $1 AND cohort_total IS 
 SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text || ':' || $2::text, 0))
 
 -- name: open_waits
-INSERT INTO waits (trigger_id, step_order, seq, workspace_id, event, correlation, key, until, due_at, since, cause)
-SELECT $1, $2, seq, $3, $4, $5, key, $6, $6, $9, $10
-FROM unnest($7::integer[], $8::text[]) AS given (seq, key)
-ORDER BY seq
+INSERT INTO waits (trigger_id, step_order, seq, workspace_id, event, correlation, key, until, due_at, since, cause,
+                   external_id, opened_at)
+SELECT trigger_id, step_order, seq, workspace_id, event, correlation, key, until, until, since, cause, external_id, $12
+FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::uuid[], $5::text[], $6::text[], $7::text[],
+            $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[])
+    AS given (trigger_id, step_order, seq, workspace_id, event, correlation, key, until, since, cause, external_id)
+ORDER BY trigger_id, step_order, seq
 ON CONFLICT DO NOTHING
 
 -- name: meet_earlier_events
 -- The first event since the trigger was accepted that each wait would have ended, but for the one that made the trigger.
-UPDATE waits SET outcome = 'received', event_id = met.event_id, data = met.data
+UPDATE waits SET outcome = 'received', event_id = met.event_id, data = met.data, ended_at = $4
 FROM (
-    SELECT w.seq, found.event_id, found.data
-    FROM waits w
+    SELECT w.trigger_id, w.step_order, w.seq, found.event_id, found.data
+    FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS asked (trigger_id, step_order, seq)
+    JOIN waits w USING (trigger_id, step_order, seq)
     CROSS JOIN LATERAL (
         SELECT e.event_id, e.data FROM awaited_events e
         WHERE e.workspace_id = w.workspace_id AND e.event = w.event AND e.correlation = w.correlation AND e.key = w.key
           AND e.accepted_at >= w.since AND e.event_id IS DISTINCT FROM w.cause
         ORDER BY e.accepted_at, e.event_id LIMIT 1
     ) AS found
-    WHERE w.trigger_id = $1 AND w.step_order = $2 AND w.seq = ANY ($3::integer[]) AND w.outcome IS NULL
+    WHERE w.outcome IS NULL
 ) AS met
-WHERE waits.trigger_id = $1 AND waits.step_order = $2 AND waits.seq = met.seq
-RETURNING waits.seq
+WHERE waits.trigger_id = met.trigger_id AND waits.step_order = met.step_order AND waits.seq = met.seq
+RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.external_id,
+          coalesce(waits.opened_at, waits.since) AS opened_at, waits.until, waits.outcome, waits.ended_at, waits.event_id
 
--- name: keep_event
+-- name: keep_events
 INSERT INTO awaited_events (workspace_id, event, correlation, key, event_id, accepted_at, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+SELECT workspace_id, event, correlation, key, event_id, accepted_at, data::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::text[])
+    AS given (workspace_id, event, correlation, key, event_id, accepted_at, data)
+ORDER BY workspace_id, event, correlation, key, event_id
+ON CONFLICT DO NOTHING
 
 -- name: waiting_for
-SELECT DISTINCT trigger_id FROM waits
-WHERE workspace_id = $1 AND event = $2 AND correlation = $3 AND key = $4 AND outcome IS NULL
+SELECT DISTINCT trigger_id
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS asked (workspace_id, event, correlation, key)
+JOIN waits USING (workspace_id, event, correlation, key)
+WHERE outcome IS NULL
 
 -- name: end_waits
-UPDATE waits SET outcome = 'received', event_id = $6, data = $7
-FROM (
-    SELECT trigger_id, step_order, seq FROM waits
-    WHERE workspace_id = $1 AND event = $2 AND correlation = $3 AND key = $4 AND outcome IS NULL
-      AND trigger_id = ANY ($5::uuid[]) AND since <= $8 AND until > $8 AND cause IS DISTINCT FROM $6
-    ORDER BY trigger_id, step_order, seq FOR UPDATE
-) AS ended
-WHERE waits.trigger_id = ended.trigger_id AND waits.step_order = ended.step_order AND waits.seq = ended.seq
-RETURNING waits.trigger_id, waits.step_order, waits.seq
+-- Each by the first of these events that it is for; their data lie in `awaited_events`.
+WITH met AS (
+    SELECT DISTINCT ON (w.trigger_id, w.step_order, w.seq)
+           w.trigger_id, w.step_order, w.seq, given.event_id, e.data
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[])
+        AS given (workspace_id, event, correlation, key, event_id, accepted_at)
+    JOIN waits w USING (workspace_id, event, correlation, key)
+    JOIN awaited_events e USING (workspace_id, event, correlation, key)
+    WHERE e.event_id = given.event_id AND w.outcome IS NULL AND w.trigger_id = ANY ($7::uuid[])
+      AND w.since <= given.accepted_at AND w.until > given.accepted_at AND w.cause IS DISTINCT FROM given.event_id
+    ORDER BY w.trigger_id, w.step_order, w.seq, given.accepted_at, given.event_id
+), held AS (
+    SELECT met.* FROM met JOIN waits w USING (trigger_id, step_order, seq)
+    WHERE w.outcome IS NULL
+    ORDER BY trigger_id, step_order, seq FOR UPDATE OF w
+)
+UPDATE waits SET outcome = 'received', event_id = held.event_id, data = held.data, ended_at = $8
+FROM held
+WHERE waits.trigger_id = held.trigger_id AND waits.step_order = held.step_order AND waits.seq = held.seq
+RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.external_id,
+          coalesce(waits.opened_at, waits.since) AS opened_at, waits.until, waits.outcome, waits.ended_at, waits.event_id
 
 -- name: overdue_triggers
 SELECT DISTINCT trigger_id
 FROM (SELECT trigger_id FROM waits WHERE outcome IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2) AS overdue
 
 -- name: time_out
-UPDATE waits SET outcome = 'timed_out'
+UPDATE waits SET outcome = 'timed_out', ended_at = $1
 FROM (
     SELECT trigger_id, step_order, seq FROM waits
     WHERE outcome IS NULL AND due_at <= $1 AND trigger_id = ANY ($2::uuid[])
     ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 ) AS over
 WHERE waits.trigger_id = over.trigger_id AND waits.step_order = over.step_order AND waits.seq = over.seq
-RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.until
+RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.external_id,
+          coalesce(waits.opened_at, waits.since) AS opened_at, waits.until, waits.outcome, waits.ended_at, waits.event_id
+
+-- name: waits_of
+-- The next $4 waits of a trigger behind ($2, $3).
+SELECT trigger_id, step_order, seq, external_id, coalesce(opened_at, since) AS opened_at, until, outcome, ended_at,
+       event_id
+FROM waits WHERE trigger_id = $1 AND (step_order, seq) > ($2, $3)
+ORDER BY step_order, seq LIMIT $4
 
 -- name: add_release
 INSERT INTO releases (release_id, trigger_id, step_order, page, seqs, scheduled_for, due_at)
@@ -101,12 +133,18 @@ RETURNING trigger_id, step_order, page, seqs
 
 -- name: release_jobs
 -- Count jobs as commanded; those were the last where the whole cohort is through.
+WITH given AS (
+    SELECT execution_id, jobs
+    FROM executions JOIN unnest($1::uuid[], $2::integer[]) AS given (execution_id, jobs) USING (execution_id)
+    ORDER BY execution_id FOR UPDATE OF executions
+)
 UPDATE executions SET
-    commanded = commanded + $2,
-    finished_at = CASE WHEN finished_at IS NULL AND commanded + $2 >= triggers.cohort_total THEN $3 ELSE finished_at END
-FROM triggers
-WHERE executions.execution_id = $1 AND triggers.trigger_id = executions.trigger_id
-RETURNING executions.commanded, executions.finished_at
+    commanded = commanded + given.jobs,
+    finished_at = CASE WHEN finished_at IS NULL AND commanded + given.jobs >= triggers.cohort_total THEN $3
+                  ELSE finished_at END
+FROM given, triggers
+WHERE executions.execution_id = given.execution_id AND triggers.trigger_id = executions.trigger_id
+RETURNING executions.execution_id, executions.commanded, executions.finished_at
 
 -- name: wait_outcomes
 SELECT trigger_id, step_order, seq, outcome, data

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from sluice_storage.database import Connection, Database, encode_json
 from sluice_storage.statements import load
+from status_api.adapters.wait_store import write_waits
 from status_api.domain.batch import Batch, Course
 from status_api.domain.facts import ExecutionFacts, TriggerFacts
+from status_api.domain.waits import WaitFacts
 
 SCHEMA: Final = "status"
 
@@ -34,8 +36,10 @@ class Projection:
         if batch.touches:
             await self._database.in_transaction(work)
 
-    async def fold_facts(self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts]) -> None:
-        """Join facts about triggers and executions, each thing once, in one transaction."""
+    async def fold_facts(
+        self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts], waits: WaitFacts | None = None
+    ) -> None:
+        """Join facts about triggers, executions and waits, each thing once, in one transaction."""
 
         async def work(connection: Connection) -> None:
             changed: dict[UUID, UUID] = {}
@@ -43,11 +47,13 @@ class Projection:
                 if facts:
                     rows = await connection.fetch(statement, [_as_json(part) for part in facts])
                     changed |= {row["trigger_id"]: row["workspace_id"] for row in rows}
+            if waits:
+                changed |= await write_waits(connection, waits)
             if changed:
                 names = sorted(changed)
                 await connection.execute(_sql.bump_versions, names, [changed[name] for name in names])
 
-        if triggers or executions:
+        if triggers or executions or waits:
             await self._database.in_transaction(work)
 
     async def oldest_unfinished(self) -> datetime | None:

@@ -23,6 +23,7 @@ from sluice_contracts.messages.execution import (
     TriggerControlled,
     TriggerFailed,
     TriggerPlanned,
+    WaitsReported,
 )
 from sluice_contracts.messages.trigger import (
     AddressRecipients,
@@ -131,7 +132,7 @@ def fold_executions(messages: Iterable[ExecutionMessage]) -> tuple[list[TriggerF
                 executions.extend(_planned_executions(message))
             case ExecutionStarted() | ExecutionCommanded():
                 executions.append(_execution_of(message))
-            case EventsEvaluated():
+            case EventsEvaluated() | WaitsReported():
                 continue
             case _:
                 triggers.append(_course_of(message))

@@ -16,6 +16,7 @@ from sluice_runtime import metrics
 from sluice_runtime.portions import portions
 from status_api.domain.batch import Batch
 from status_api.domain.facts import ExecutionFacts, TriggerFacts, fold_accepted, fold_executions
+from status_api.domain.waits import WaitFacts, fold_waits
 
 MOST_REPORTS: Final = 4_000
 """Reports in one transaction: as many as twenty full pages."""
@@ -33,8 +34,10 @@ class Folding(Protocol):
         """Join what is said about jobs."""
         ...
 
-    async def fold_facts(self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts]) -> None:
-        """Join what is said about triggers and executions."""
+    async def fold_facts(
+        self, triggers: Sequence[TriggerFacts], executions: Sequence[ExecutionFacts], waits: WaitFacts | None = None
+    ) -> None:
+        """Join what is said about triggers, executions and waits."""
         ...
 
 
@@ -53,9 +56,10 @@ class Projector:
         self._announce()
 
     async def on_executions(self, records: Sequence[Record]) -> None:
-        """Fold plans, starts, totals and cancellations."""
-        triggers, executions = fold_executions(_decoded(record, decode_execution) for record in records)
-        await self._projection.fold_facts(triggers, executions)
+        """Fold plans, starts, totals, cancellations and waits."""
+        messages = [_decoded(record, decode_execution) for record in records]
+        triggers, executions = fold_executions(messages)
+        await self._projection.fold_facts(triggers, executions, fold_waits(messages))
         self._announce()
 
     async def on_deliveries(self, records: Sequence[Record]) -> None:

@@ -12,6 +12,7 @@ from sluice_contracts.vocabulary import FlowType, JobState
 from sluice_runtime.http.operations import Call, Operation
 from sluice_runtime.http.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
+from status_api.adapters.wait_store import WaitStore
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.contact import present_contact
 from status_api.domain.presentation.direct import present_direct
@@ -19,8 +20,10 @@ from status_api.domain.presentation.job_models import ContactBody
 from status_api.domain.presentation.ledger import present_ledger
 from status_api.domain.presentation.models import Body, DirectBody, LedgerBody, TriggerBody, WorkflowBody
 from status_api.domain.presentation.trigger import details_endpoint, present_trigger
+from status_api.domain.presentation.waits import present_waits_of_person
 from status_api.domain.presentation.workflow import present_workflow
 from status_api.domain.rows import ReasonRow
+from status_api.domain.waits import WaitStep
 from status_api.handlers.answers import holds_a_copy, is_known, path_id, sees_addresses, tagged, unchanged, version_tag
 from status_api.handlers.arrivals import Arrivals
 
@@ -30,8 +33,9 @@ STATUS_SCOPE: Final = "status:read"
 class TriggerReads:
     """`GET /api/v1/triggers/{id}` and what lies below it."""
 
-    def __init__(self, store: StatusStore, arrivals: Arrivals) -> None:
+    def __init__(self, store: StatusStore, waits: WaitStore, arrivals: Arrivals) -> None:
         self._store = store
+        self._waits = waits
         self._arrivals = arrivals
 
     def operations(self) -> list[Operation]:
@@ -79,7 +83,7 @@ class TriggerReads:
         if isinstance(found, web.Response):
             return found
         _require(found, FlowType.WORKFLOW)
-        return self._answer(call, found, present_workflow(found))
+        return self._answer(call, found, present_workflow(found, await self._wait_steps(found)))
 
     async def ledger(self, call: Call) -> web.Response:
         """Answer which bucket every job lies in."""
@@ -87,7 +91,8 @@ class TriggerReads:
         if isinstance(found, web.Response):
             return found
         reasons = await self._reasons(found, JobState.FILTERED, JobState.FAILED)
-        return self._answer(call, found, present_ledger(found, reasons, unmasked=sees_addresses(call)))
+        steps = await self._wait_steps(found)
+        return self._answer(call, found, present_ledger(found, reasons, steps, unmasked=sees_addresses(call)))
 
     async def contact(self, call: Call) -> web.Response:
         """Answer what happened to one contact.
@@ -100,9 +105,14 @@ class TriggerReads:
         external_id = call.request.match_info["external_id"]
         known = {execution.execution_id for execution in found.executions}
         jobs = await self._store.jobs_of(sorted(known), external_id)
-        if not jobs:
+        trigger = found.trigger
+        waits = await self._waits.of_person(trigger.workspace_id, trigger.trigger_id, external_id)
+        if not jobs and not waits:
             raise not_found("contact in this trigger, or nothing has happened to it yet")
-        return self._answer(call, found, present_contact(found, external_id, jobs, unmasked=sees_addresses(call)))
+        body = present_contact(found, external_id, jobs, unmasked=sees_addresses(call))
+        steps = await self._wait_steps(found) if waits else []
+        shown = present_waits_of_person(steps, waits, cancelled_at=trigger.cancelled_at)
+        return self._answer(call, found, body | {"waits": shown})
 
     async def _found(self, call: Call) -> Overview | web.Response:
         """The trigger, or the answer that the caller has seen all of it already."""
@@ -118,6 +128,11 @@ class TriggerReads:
         if found is None:
             raise not_found("trigger")
         return found
+
+    async def _wait_steps(self, found: Overview) -> list[WaitStep]:
+        if found.trigger.flow_type is not FlowType.WORKFLOW:
+            return []
+        return await self._waits.steps(found.trigger.workspace_id, found.trigger.trigger_id)
 
     async def _reasons(self, found: Overview, *states: JobState) -> list[ReasonRow]:
         execution_ids = [execution.execution_id for execution in found.executions]

@@ -1,5 +1,5 @@
 -- Statements that write. All of them take locks in one order, so that no two can wait for each other: jobs, executions,
--- triggers, versions, unsent, reasons, receipt_deadlines; and within a table by key.
+-- triggers, those of waits.sql, versions, unsent, reasons, receipt_deadlines; and within a table by key.
 
 -- name: fold_jobs
 -- One entry a job ($1-$5, each job once), one a course ($6-$14) and one an execution ($15-$20); $21 is the receipt
@@ -312,7 +312,13 @@ UPDATE receipt_deadlines SET due_at = $3 WHERE execution_id = $1 AND page = $2
 DELETE FROM receipt_deadlines WHERE execution_id = $1 AND page = $2
 
 -- name: oldest_unfinished
--- When the oldest execution that is not at its end was started.
+-- When the oldest execution that is not at its end was started; one that is open because people wait for an event is not
+-- late.
 SELECT min(started_at) FROM executions
 WHERE started_at IS NOT NULL
   AND (commanded_total IS NULL OR commanded_total > sent + failed + filtered + cancelled + coalesce(never_commanded, 0))
+  AND (commanded_total IS NOT NULL OR NOT EXISTS (
+      SELECT FROM wait_steps w WHERE w.trigger_id = executions.trigger_id
+      HAVING sum(w.waiting) > 0
+         AND sum(w.waiting) + executions.sent + executions.failed + executions.filtered + executions.cancelled
+             >= executions.expected))

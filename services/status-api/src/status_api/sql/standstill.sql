@@ -4,12 +4,17 @@ SELECT pg_try_advisory_xact_lock(hashtext('status.standstill'))
 
 -- name: standing_still
 -- Executions that were started before $1 and are not at their end, and of which nothing has ended since $1, the oldest
--- first; those of $2 are left out. $3 at most.
+-- first; those of $2 are left out, and those of which whoever is open waits for an event. $3 at most.
 SELECT execution_id, trigger_id, workspace_id, channel,
        commanded_total - sent - failed - filtered - cancelled - coalesce(never_commanded, 0) AS open
 FROM executions
 WHERE started_at IS NOT NULL
   AND (commanded_total IS NULL OR commanded_total > sent + failed + filtered + cancelled + coalesce(never_commanded, 0))
+  AND (commanded_total IS NOT NULL OR NOT EXISTS (
+      SELECT FROM wait_steps w WHERE w.trigger_id = executions.trigger_id
+      HAVING sum(w.waiting) > 0
+         AND sum(w.waiting) + executions.sent + executions.failed + executions.filtered + executions.cancelled
+             >= executions.expected))
   AND started_at < $1 AND coalesce(last_ended_at, started_at) < $1
   AND NOT execution_id = ANY ($2::uuid[])
 ORDER BY started_at

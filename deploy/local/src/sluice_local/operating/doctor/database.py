@@ -32,6 +32,7 @@ async def examine_database(installation: Installation) -> Examination:
             await _look_at_clock(connection, found)
             await _look_at_commands(installation, connection, found)
             await _look_at_stages(installation, connection, found)
+            await _look_at_waits(installation, connection, found)
             await _look_at_receipts(installation, connection, found)
         for channel in Channel:
             async with installation.database(f"channel_{channel}", _STATEMENT_SECONDS) as connection:
@@ -84,6 +85,19 @@ async def _look_at_stages(installation: Installation, connection: Connection, fo
             "orchestrator",
             f"has had {counted(overdue['stages'], 'step')} to feed for {describe(now - overdue['due_at'])}, "
             f"first that of trigger {overdue['trigger_id']}",
+            f"read {installation.log('orchestrator')}; if it is only slow, add copies",
+        )
+
+
+async def _look_at_waits(installation: Installation, connection: Connection, found: Examination) -> None:
+    """Look for waits that should have begun or been over; one that lasts is as it should be."""
+    now = installation.clock.now()
+    overdue = await connection.fetchrow(_sql.overdue_waits, now - PATIENCE)
+    if overdue is not None and overdue["waits"]:
+        found.find(
+            "orchestrator",
+            f"has had {counted(overdue['waits'], 'wait')} for events to begin or to end for "
+            f"{describe(now - overdue['due_at'])}, first that of trigger {overdue['trigger_id']}",
             f"read {installation.log('orchestrator')}; if it is only slow, add copies",
         )
 

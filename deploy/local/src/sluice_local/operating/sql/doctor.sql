@@ -24,6 +24,17 @@ SELECT count(*) AS stages, min(greatest(due_at, served_at, rest_until, lease_unt
 FROM orchestrator.stages
 WHERE greatest(due_at, served_at, rest_until, lease_until) < $1 AND (open = 0 OR ended)
 
+-- name: overdue_waits
+-- Waits that nobody has begun or ended, and people whom nobody has let go on, though it was time.
+SELECT count(*) AS waits, min(due_at) AS due_at, (array_agg(trigger_id ORDER BY due_at))[1] AS trigger_id
+FROM (
+    SELECT trigger_id, due_at FROM orchestrator.wait_stages WHERE due_at < $1
+    UNION ALL
+    SELECT trigger_id, due_at FROM orchestrator.waits WHERE outcome IS NULL AND due_at < $1
+    UNION ALL
+    SELECT trigger_id, due_at FROM orchestrator.releases WHERE due_at < $1
+) AS overdue
+
 -- name: cut_off_waves
 -- In a channel's schema: claimed, not recorded, and nobody's any more.
 SELECT count(*) AS waves, min(lease) AS lease, (array_agg(trigger_id ORDER BY lease))[1] AS trigger_id

@@ -84,12 +84,27 @@ class ContactJob(JobBody):
     timeline: list[Event]
 
 
+class ContactWait(Body):
+    """One contact's wait for an event: until when at most, and whether it lasts or how it ended."""
+
+    step_id: str | None
+    step_order: int
+    step_name: str | None
+    event: str | None
+    status: Literal["waiting", "received", "timed_out", "cancelled"]
+    since: str
+    until: str
+    ended_at: str | None
+    event_id: str | None
+
+
 class ContactBody(Body):
-    """What a trigger did for one contact."""
+    """What a trigger did for one contact, and the events that the contact waits or has waited for."""
 
     trigger_id: str
     external_id: str
     jobs: list[ContactJob]
+    waits: list[ContactWait]
 
 
 class SandboxMessageBody(Body):

@@ -9,14 +9,19 @@ from typing import Any
 from sluice_contracts.vocabulary import Channel, JobState
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.parts import filter_reasons, sentence_of
+from status_api.domain.presentation.waits import present_wait_steps
 from status_api.domain.rows import ExecutionRow, ReasonRow
+from status_api.domain.waits import WaitStep
 
 
-def present_ledger(overview: Overview, reasons: Sequence[ReasonRow], *, unmasked: bool) -> dict[str, Any]:
+def present_ledger(
+    overview: Overview, reasons: Sequence[ReasonRow], waits: Sequence[WaitStep] = (), *, unmasked: bool
+) -> dict[str, Any]:
     """Return the body.
 
     `total = sent + failed + filtered + cancelled + open` for the whole and for each execution. `unaccounted` is what is
-    left of the accepted jobs after all these: anything but 0 is a fault of ours.
+    left of the accepted jobs after all these: anything but 0 is a fault of ours. Who waits for an event (`waits`, shown
+    where steps do that) is open in every step behind.
     """
     executions = [_execution(overview, execution, reasons, unmasked=unmasked) for execution in overview.executions]
     return {
@@ -27,6 +32,7 @@ def present_ledger(overview: Overview, reasons: Sequence[ReasonRow], *, unmasked
         "accepted": sum(part["accepted"] for part in executions),
         **{key: sum(part[key] for part in executions) for key in _BUCKETS},
         "executions": executions,
+        **({"waits": present_wait_steps(waits, cancelled=overview.trigger.cancelled)} if waits else {}),
     }
 
 

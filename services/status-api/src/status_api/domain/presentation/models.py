@@ -193,6 +193,25 @@ class Totals(Body):
     channels_total: int = 0
 
 
+class WaitStepBody(Body):
+    """A step in which each contact waits for an event, and how many do, went on, or never will (`cancelled`).
+
+    `scheduled_for` is when it begins, behind another wait at the latest.
+    """
+
+    step_id: str | None
+    step_order: int
+    step_name: str | None
+    event: str | None
+    timeout_minutes: int | None
+    delay_minutes: int | None
+    scheduled_for: str | None
+    waiting: int
+    received: int
+    timed_out: int
+    cancelled: int
+
+
 class WorkflowBody(Body):
     """A workflow's run: with `steps`, or for a template group with `channels`."""
 
@@ -202,6 +221,7 @@ class WorkflowBody(Body):
     workflow: WorkflowName
     steps: list[StepBody] = []
     channels: dict[Channel, ChannelBody] = {}
+    waits: list[WaitStepBody] = []
     totals: Totals
 
 
@@ -251,6 +271,7 @@ class LedgerBody(Buckets):
     paused: bool
     total_contacts: int
     executions: list[ExecutionLedger]
+    waits: list[WaitStepBody] = []
 
 
 class ActionAccepted(Body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sluice_contracts.status import Status
@@ -9,11 +10,13 @@ from sluice_contracts.vocabulary import Channel
 from status_api.domain.overview import Overview, is_template_group
 from status_api.domain.presentation.analytics import Place, analytics
 from status_api.domain.presentation.parts import CURRENCY, dollars, instant, job_counts
+from status_api.domain.presentation.waits import present_wait_steps
 from status_api.domain.rows import ExecutionRow
+from status_api.domain.waits import WaitStep
 
 
-def present_workflow(overview: Overview) -> dict[str, Any]:
-    """Return the body."""
+def present_workflow(overview: Overview, waits: Sequence[WaitStep] = ()) -> dict[str, Any]:
+    """Return the body; `waits` are the steps in which contacts wait for an event, and shown where there are any."""
     trigger = overview.trigger
     grouped = is_template_group(trigger)
     workflow: dict[str, Any] = {
@@ -29,6 +32,7 @@ def present_workflow(overview: Overview) -> dict[str, Any]:
         "workflow_type": trigger.workflow_type.value if trigger.workflow_type else None,
         "workflow": workflow,
         **({"channels": _channels(overview)} if grouped else {"steps": _steps(overview)}),
+        **({"waits": present_wait_steps(waits, cancelled=trigger.cancelled)} if waits else {}),
         "totals": _totals(overview, "channels" if grouped else "steps"),
     }
 
