@@ -1,59 +1,23 @@
-"""Events, trigger rules and waits on the whole stack: what happens to a contact starts a workflow, or says why not."""
+"""Events and trigger rules on the whole stack: what happens to a contact starts a workflow, or says why not."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from api_client import wait_until
+from rules import Rules
 from sluice_local.stack import Stack
-from tenant import Tenant, new_number, new_tenant
+from tenant import new_number, new_tenant
+
+ONLY_IN_STEPS = ("steps.", "variables.")
+"""What conditions of a workflow's steps know, and filters of rules do not."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-
-
-class Rules:
-    """Workflows, the rules that start them, and events."""
-
-    def __init__(self, tenant: Tenant) -> None:
-        self.tenant = tenant
-        self.api = tenant.api
-
-    async def workflow(self, *steps: dict[str, Any], text: str = "Hello") -> str:
-        """Publish a workflow of one SMS, or of `steps`; return its name."""
-        name = f"workflow {uuid4().hex[:8]}"
-        key = f"sms_{uuid4().hex[:8]}"
-        variants = [{"country": None, "locale": None, "text": text}]
-        template = {"key": key, "name": key, "channel": "sms", "category": "transactional", "variants": variants}
-        await self.api.post("/api/v1/templates", template)
-        plain = {"step_id": "sms", "step_name": "SMS", "channel": "sms", "template_key": key}
-        whole = [step if "type" in step else {**plain, **step} for step in steps or ({},)]
-        body = {"name": name, "type": "steps", "status": "active", "category": "transactional", "steps": whole}
-        await self.api.post("/api/v1/workflows", body)
-        return name
-
-    async def rule(self, event: str, workflow: str, **fields: Any) -> str:
-        body = {"name": f"rule {uuid4().hex[:8]}", "event": event, "workflow": workflow, "status": "active", **fields}
-        return str((await self.api.post("/api/v1/trigger-rules", body))["id"])
-
-    async def happen(
-        self, event: str, contact: str | dict[str, Any], data: Any = None, **fields: Any
-    ) -> dict[str, Any]:
-        """Send an event; return what became of it once that is known."""
-        who = {"contact_external_id": contact} if isinstance(contact, str) else {"contact": contact}
-        sent = await self.api.post("/api/v1/events", {"event": event, "data": data or {}, **who, **fields})
-        assert sent["success"] is True
-        return await self.api.until(f"/api/v1/events/{sent['event_id']}", bool)
-
-    async def texts(self, to: str, count: int) -> list[str]:
-        """Wait until `count` messages have gone to a number; return what they say, oldest first."""
-        path = f"/api/v1/sandbox/messages?channel=sms&to={to.replace('+', '%2B')}"
-        page = await self.api.until(path, lambda body: len(body["messages"]) >= count)
-        assert len(page["messages"]) == count
-        return [message["text"] for message in reversed(page["messages"])]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -177,49 +141,101 @@ async def test_a_bulk_of_events_starts_a_workflow_for_each(rules: Rules) -> None
         assert set(await rules.texts(to, numbers.count(to))) == {"bulk"}
 
 
-async def test_a_run_waits_for_its_contacts_event_and_goes_on_with_what_it_says(rules: Rules) -> None:
-    paid, left = f"paid.{uuid4().hex[:6]}", f"left.{uuid4().hex[:6]}"
-    waiting = {"type": "wait_for_event", "step_id": "pay", "step_name": "Pay", "event": paid, "timeout_minutes": 60}
-    waiting["correlation"] = {"variable": "cart", "path": "$.cart.id"}
-    thanks = {
-        "step_id": "thanks",
-        "step_name": "Thanks",
-        "channel": "sms",
-        "condition": "steps.pay.outcome == 'received'",
-    }
-    workflow = await rules.workflow({}, waiting, thanks, text="{{ steps.pay.data.cart.sum | default: 'cart' }}")
-    await rules.rule(left, workflow, mapping=[{"variable": "cart", "path": "$.cart.id"}])
+async def test_variables_have_the_types_and_defaults_of_their_mapping(rules: Rules) -> None:
+    name = f"mapped.{uuid4().hex[:6]}"
+    text = (
+        "{{ id }} {{ sum | plus: 1 }} {% if vip %}vip{% endif %} {{ at }} {{ skus | join: '+' }} {{ plan }} {{ last }}"
+    )
+    mapping = [
+        {"variable": "id", "path": "$.order.id", "type": "string"},
+        {"variable": "sum", "path": "$.order.sum", "type": "number"},
+        {"variable": "vip", "path": "$.vip", "type": "boolean"},
+        {"variable": "at", "path": "$.order['paid at']", "type": "date"},
+        {"variable": "skus", "path": "$.items[*].sku", "type": "json"},
+        {"variable": "plan", "path": "$.plan", "type": "string", "default": "free"},
+        {"variable": "last", "path": "$.items[-1].sku"},
+    ]
+    await rules.rule(name, await rules.workflow(text=text), mapping=mapping)
     to = new_number()
     ada = await rules.tenant.contact(phone_number=to)
-    event = await rules.happen(left, ada, {"cart": {"id": "c-1"}})
-    trigger_id = event["rules"][0]["trigger_id"]
-    assert await rules.texts(to, 1) == ["cart"]
-    other = await rules.happen(paid, ada, {"cart": {"id": "c-2"}})
-    assert other["outcome"] == "unmatched"
-    summary = await rules.api.get(f"/api/v1/triggers/{trigger_id}")
-    assert summary["status"] == "processing"
-    mine = await rules.happen(paid, ada, {"cart": {"id": "c-1", "sum": "49 EUR"}})
-    assert (mine["outcome"], mine["waits"]) == ("awaited", 1)
-    assert await rules.texts(to, 2) == ["cart", "49 EUR"]
-    assert (await rules.api.finished(trigger_id))["status"] == "completed"
-    ledger = await rules.api.get(f"/api/v1/triggers/{trigger_id}/ledger")
-    assert (ledger["open"], ledger["unaccounted"]) == (0, 0)
+    order = {"id": 77, "sum": "48.5", "paid at": 1_772_442_000}
+    await rules.happen(name, ada, {"order": order, "vip": "true", "items": [{"sku": "a"}, {"sku": "b"}]})
+    assert await rules.texts(to, 1) == ["77 48.5 vip 2026-03-02T09:00:00.000Z a+b free, b"]
 
 
-async def test_an_event_before_the_wait_counts_and_a_waiting_run_can_be_cancelled(rules: Rules) -> None:
-    begun, seen = f"begun.{uuid4().hex[:6]}", f"seen.{uuid4().hex[:6]}"
-    late = {"type": "wait_for_event", "step_id": "wait", "step_name": "Wait", "event": seen, "timeout_minutes": 600}
-    last = {"step_id": "last", "step_name": "Last", "channel": "sms"}
-    await rules.rule(begun, await rules.workflow({}, late, last, text="step"))
-    to, other = new_number(), new_number()
-    ada, bob = [await rules.tenant.contact(phone_number=address) for address in (to, other)]
-    trigger = (await rules.happen(begun, bob))["rules"][0]["trigger_id"]
-    await rules.happen(begun, ada)
-    await rules.happen(seen, ada)
-    assert await rules.texts(to, 2) == ["step", "step"]
-    assert await rules.texts(other, 1) == ["step"]
-    await rules.api.post(f"/api/v1/triggers/{trigger}/cancel", {})
-    assert (await rules.api.finished(trigger))["status"] in {"cancelled", "completed"}
-    ledger = await rules.api.get(f"/api/v1/triggers/{trigger}/ledger")
-    assert (ledger["open"], ledger["unaccounted"]) == (0, 0)
-    assert (await rules.happen(seen, bob))["outcome"] == "unmatched"
+async def test_every_example_of_the_condition_library_can_be_the_filter_that_it_is_for(rules: Rules) -> None:
+    library = await rules.api.get("/api/v1/expressions")
+    assert {"field", "operator", "function"} <= {entry["kind"] for entry in library["data"]}
+    workflow = await rules.workflow()
+    tried = [entry for entry in library["data"] if not any(root in entry["example"] for root in ONLY_IN_STEPS)]
+    assert len(tried) > 20
+    for entry in tried:
+        assert entry["type"]
+        assert entry["description"]
+        await rules.rule("never.comes", workflow, status="draft", filter=entry["example"])
+
+
+async def test_a_contact_enters_again_only_after_the_gap_whatever_dies_meanwhile(rules: Rules) -> None:
+    name = f"gap.{uuid4().hex[:6]}"
+    await rules.rule(name, await rules.workflow(), reentry_gap_minutes=60)
+    to = new_number()
+    ada = await rules.tenant.contact(phone_number=to)
+    assert (await rules.happen(name, ada))["outcome"] == "triggered"
+    rules.tenant.stack.restart("orchestrator")
+    again = await rules.happen(name, ada)
+    assert [rule["code"] for rule in again["rules"]] == ["too_soon"]
+    rules.tenant.stack.advance_clock(timedelta(minutes=61))
+    assert (await rules.happen(name, ada))["outcome"] == "triggered"
+    assert len(await rules.texts(to, 2)) == 2
+
+
+async def test_a_bulk_of_contacts_is_as_many_events_and_another_workspaces_rules_see_none(
+    rules: Rules, stack: Stack
+) -> None:
+    mark = uuid4().hex[:6]
+    created = await rules.rule("contact.created", await rules.workflow(), filter=f"'{mark}' in contact.tags")
+    tagged = await rules.rule("contact.tag_added", await rules.workflow(), filter=f"event.data.tag == '{mark}'")
+    async with new_tenant(stack) as other:
+        theirs = Rules(other)
+        await theirs.rule("contact.created", await theirs.workflow())
+        await rules.tenant.contacts(mark, [{"phone_number": new_number()} for _ in range(1200)])
+        for event in ("contact.created", "contact.tag_added"):
+            seen = await all_events(rules, event, mark, 1200)
+            assert {one["outcome"] for one in seen} == {"triggered"}
+        assert (await other.api.get("/api/v1/events"))["data"] == []
+    for rule in (created, tagged):
+        await rules.api.call("DELETE", f"/api/v1/trigger-rules/{rule}")
+
+
+async def all_events(rules: Rules, event: str, mark: str, count: int) -> list[dict[str, object]]:
+    """Wait for `count` events about the contacts of a tag; return them, and fail where there are more."""
+    found: dict[str, dict[str, object]] = {}
+
+    async def are_there() -> bool:
+        cursor = ""
+        while True:
+            page = await rules.api.get(f"/api/v1/events?event={event}&limit=200{cursor}")
+            mine = [one for one in page["data"] if one["contact_external_id"].startswith(mark)]
+            found.update((one["event_id"], one) for one in mine)
+            if not page["pagination"]["has_more"]:
+                return len(found) >= count
+            cursor = f"&cursor={page['pagination']['next_cursor']}"
+
+    await wait_until(are_there, 60, lambda: f"{len(found)} events")
+    assert len(found) == count
+    return list(found.values())
+
+
+async def test_a_rule_that_is_turned_off_under_way_starts_as_many_as_it_says(rules: Rules) -> None:
+    name = f"off.{uuid4().hex[:6]}"
+    rule = await rules.rule(name, await rules.workflow(text=name))
+    mark = uuid4().hex[:6]
+    people = await rules.tenant.contacts(mark, [{"phone_number": new_number()} for _ in range(600)])
+    for first in (0, 300):
+        events = [{"event": name, "contact_external_id": person} for person in people[first : first + 300]]
+        await rules.api.post("/api/v1/events/bulk", {"events": events})
+        await rules.api.call("PATCH", f"/api/v1/trigger-rules/{rule}", json={"status": "inactive"})
+    seen = await all_events(rules, name, mark, 600)
+    started = [one for one in seen if one["outcome"] == "triggered"]
+    assert {one["outcome"] for one in seen} <= {"triggered", "unmatched"}
+    assert len({one["rules"][0]["trigger_id"] for one in started}) == len(started)

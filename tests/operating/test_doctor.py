@@ -103,6 +103,24 @@ async def test_what_a_worker_left_behind_is_told_with_the_trigger(
     assert "✗ channel-sms: 1 receipt of messages that nobody knows, the oldest for 365d" in answer.out
 
 
+async def test_a_wait_that_lasts_is_healthy_and_one_that_should_be_over_is_told(
+    operate: Any, standing_still: Any, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    trigger_id = uuid4()
+    with standing_still("orchestrator"):
+        await database.execute(
+            """INSERT INTO orchestrator.waits (trigger_id, step_order, seq, workspace_id, event, correlation, until,
+                   due_at, since)
+               SELECT $1, 1, seq, $1, 'paid', 'contact', until, until, now()
+               FROM (VALUES (0, now() + interval '7 days'), (1, now() - interval '1 hour')) AS given (seq, until)""",
+            trigger_id,
+        )
+        answer = await operate("doctor")
+        await database.execute("DELETE FROM orchestrator.waits WHERE trigger_id = $1", trigger_id)
+    said = "✗ orchestrator: has had 1 wait for events to begin or to end for 1h, first that of trigger"
+    assert f"{said} {trigger_id}" in answer.out
+
+
 async def test_dead_letters_are_told_with_the_way_to_read_one(operate: Any, stack: Stack, messaging: Any) -> None:
     await drop_dead_letters(stack)
     headers = {"x-error-class": "PoisonError", "x-error": "not a receipt"}
