@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice_catalog.conditions import CONTACT_ONLY, ConditionError, ConditionProblem, compile_condition
+from sluice_catalog.conditions import (
+    CONTACT_ONLY,
+    EVENT_AND_CONTACT,
+    ConditionError,
+    ConditionProblem,
+    View,
+    compile_condition,
+)
 
 ADA = {"attributes": {"plan": "pro", "seats": 3}, "tags": ["vip"], "country": "US", "first_name": None}
 
@@ -113,3 +120,18 @@ def test_any_text_compiles_or_is_refused(source: str) -> None:
     except ConditionProblem:
         return
     assert isinstance(condition.evaluate(contact=ADA), bool | ConditionError)
+
+
+def test_one_view_serves_any_number_of_conditions_and_is_not_changed_by_them() -> None:
+    view = View(EVENT_AND_CONTACT, event={"data": {"total": 12}}, contact={"tags": ["vip"]})
+    sources = ["event.data.total > 10", "event.data.total > 20", "'vip' in contact.tags", "event.data.nothing == 1"]
+    for _ in range(3):
+        decided = [compile_condition(source, EVENT_AND_CONTACT).holds(view) for source in sources]
+        assert decided[:3] == [True, False, True]
+        assert isinstance(decided[3], ConditionError)
+
+
+def test_values_that_are_no_json_decide_nothing_and_raise_nothing() -> None:
+    for odd in (2**80, object(), {1: 2}, b"x", float("nan")):
+        view = View(EVENT_AND_CONTACT, event={"data": odd}, contact={})
+        assert compile_condition("event.data == 'x'", EVENT_AND_CONTACT).holds(view) is not True

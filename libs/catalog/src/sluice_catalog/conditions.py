@@ -31,6 +31,31 @@ class ConditionError:
     reason: str
 
 
+class View:
+    """What conditions with the same names see of one situation: made once, it serves any number of them.
+
+    The values must be JSON (dict, list, str, int, float, bool, None). Of others no condition can be decided.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        *,
+        contact: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        steps: Mapping[str, Any] | None = None,
+        event: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = {"contact": contact, "variables": variables, "steps": steps, "event": event}
+        self.names = names
+        self.values: Any = None
+        self.problem = ""
+        try:
+            self.values = _environment(names).Activation({name: given[name] or {} for name in names})
+        except (RuntimeError, TypeError, ValueError) as error:
+            self.problem = str(error)
+
+
 class Condition:
     """A compiled condition. Safe to share and to evaluate any number of times."""
 
@@ -47,10 +72,16 @@ class Condition:
         steps: Mapping[str, Any] | None = None,
         event: Mapping[str, Any] | None = None,
     ) -> bool | ConditionError:
-        """Decide for these values, which must be JSON (dict, list, str, int, float, bool, None)."""
-        given = {"contact": contact, "variables": variables, "steps": steps, "event": event}
+        """Decide for these values; see `View`."""
+        return self.holds(View(self._names, contact=contact, variables=variables, steps=steps, event=event))
+
+    def holds(self, view: View) -> bool | ConditionError:
+        """Decide for a view, which must have the condition's own names."""
+        assert view.names == self._names  # noqa: S101 - a mistake of ours, not of whoever wrote the condition
+        if view.values is None:
+            return ConditionError(view.problem)
         try:
-            result = self._expression.eval(data={name: given[name] or {} for name in self._names})
+            result = self._expression.eval(view.values)
             if result.type() == cel.Type.BOOL:
                 return bool(result.value())
             return ConditionError(str(result.value()))

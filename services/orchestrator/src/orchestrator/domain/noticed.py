@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sluice_catalog.conditions import CONTACT_ONLY, ConditionProblem, compile_condition
+from sluice_catalog.conditions import CONTACT_ONLY, ConditionProblem, View, compile_condition
 from sluice_catalog.events import ContactChange, SegmentFilter
 from sluice_catalog.models import Contact
 from sluice_contracts.identifiers import JobId, derived_id
@@ -92,13 +92,14 @@ def event_of_reply(reply: Reply, trigger: TriggerAccepted, external_id: str | No
 def _entered(
     segments: Iterable[SegmentFilter], former: Mapping[str, Any] | None, present: Mapping[str, Any]
 ) -> Iterator[SegmentFilter]:
+    before = None if former is None or former["status"] != "active" else View(CONTACT_ONLY, contact=former)
+    after = View(CONTACT_ONLY, contact=present)
     for segment in segments:
         try:
             condition = compile_condition(segment.filter, CONTACT_ONLY)
         except ConditionProblem:
             continue
-        was_in = former is not None and former["status"] == "active" and condition.evaluate(contact=former) is True
-        if not was_in and condition.evaluate(contact=present) is True:
+        if condition.holds(after) is True and (before is None or condition.holds(before) is not True):
             yield segment
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sluice_catalog.conditions import EVENT_AND_CONTACT, ConditionError, ConditionProblem, compile_condition
+from sluice_catalog.conditions import EVENT_AND_CONTACT, ConditionError, ConditionProblem, View, compile_condition
 from sluice_catalog.mapping import MappingProblem, PathProblem, variables_of
 from sluice_catalog.models import Contact, TriggerRule, WorkflowReference
 from sluice_contracts.base import format_instant
@@ -61,15 +62,20 @@ class Decision:
         return _refusal(self.rule, self.entry.refusal)
 
 
-def decide(event: EventOccurred, rule: TriggerRule, contact: Contact | None) -> Decision:
-    """Return what `rule` makes of `event`, which is about `contact` (None: about nobody who is a contact)."""
+def decide(event: EventOccurred, rules: Iterable[TriggerRule], contact: Contact | None) -> list[Decision]:
+    """Return what each rule makes of `event`, which is about `contact` (None: about nobody who is a contact)."""
+    view = None if contact is None else View(EVENT_AND_CONTACT, event=seen_by_filters(event), contact=contact.values())
+    return [_decide(event, rule, contact, view) for rule in rules]
+
+
+def _decide(event: EventOccurred, rule: TriggerRule, contact: Contact | None, view: View | None) -> Decision:
     if event.chain >= LONGEST_CHAIN:
         return _refusal(rule, RuleCode.CHAIN_TOO_LONG)
-    if contact is None:
+    if contact is None or view is None:
         return _refusal(rule, RuleCode.CONTACT_NOT_FOUND)
     if contact.external_id in rule.excluded_contacts:
         return _refusal(rule, RuleCode.EXCLUDED)
-    objection = _objection(event, rule, contact)
+    objection = _objection(rule, view)
     if objection is not None:
         return objection
     workflow = rule.workflow
@@ -96,14 +102,14 @@ def seen_by_filters(event: EventOccurred) -> dict[str, Any]:
     }
 
 
-def _objection(event: EventOccurred, rule: TriggerRule, contact: Contact) -> Decision | None:
+def _objection(rule: TriggerRule, view: View) -> Decision | None:
     if rule.filter is None:
         return None
     try:
         condition = compile_condition(rule.filter, EVENT_AND_CONTACT)
     except ConditionProblem as problem:
         return _refusal(rule, RuleCode.FILTER_FAILED, f"The rule's filter cannot be used: {problem}")
-    decision = condition.evaluate(event=seen_by_filters(event), contact=contact.values())
+    decision = condition.holds(view)
     if isinstance(decision, ConditionError):
         return _refusal(rule, RuleCode.FILTER_FAILED, f"The rule's filter could not be decided: {decision.reason}")
     return None if decision else _refusal(rule, RuleCode.FILTER_FALSE)

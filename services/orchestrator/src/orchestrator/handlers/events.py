@@ -112,10 +112,11 @@ class EventHandler:
         answered = [event for event in events if rules.get((event.workspace_id, event.name))]
         contacts = await self._contacts(answered)
         return {
-            event.event_id: [
-                decide(event, rule, contacts.get((event.workspace_id, event.external_id or "")))
-                for rule in rules.get((event.workspace_id, event.name), [])
-            ]
+            event.event_id: decide(
+                event,
+                rules.get((event.workspace_id, event.name), ()),
+                contacts.get((event.workspace_id, event.external_id or "")),
+            )
             for event in events
         }
 
@@ -190,7 +191,7 @@ def _count(events: Sequence[EventOccurred], decisions: Decisions, met: Met) -> N
         metrics.HANDLED_EVENTS.labels(outcome).inc()
         for item in made:
             if item.code is not None:
-                _log.info(
+                _log.debug(
                     "event.refused",
                     event_id=str(event.event_id),
                     rule_id=str(item.rule.rule_id),

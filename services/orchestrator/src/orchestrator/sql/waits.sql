@@ -75,13 +75,13 @@ WHERE outcome IS NULL
 WITH met AS (
     SELECT DISTINCT ON (w.trigger_id, w.step_order, w.seq)
            w.trigger_id, w.step_order, w.seq, given.event_id, e.data
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[])
-        AS given (workspace_id, event, correlation, key, event_id, accepted_at)
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[]) WITH ORDINALITY
+        AS given (workspace_id, event, correlation, key, event_id, accepted_at, place)
     JOIN waits w USING (workspace_id, event, correlation, key)
     JOIN awaited_events e USING (workspace_id, event, correlation, key)
     WHERE e.event_id = given.event_id AND w.outcome IS NULL AND w.trigger_id = ANY ($7::uuid[])
       AND w.since <= given.accepted_at AND w.until > given.accepted_at AND w.cause IS DISTINCT FROM given.event_id
-    ORDER BY w.trigger_id, w.step_order, w.seq, given.accepted_at, given.event_id
+    ORDER BY w.trigger_id, w.step_order, w.seq, given.accepted_at, given.place
 ), held AS (
     SELECT met.* FROM met JOIN waits w USING (trigger_id, step_order, seq)
     WHERE w.outcome IS NULL
