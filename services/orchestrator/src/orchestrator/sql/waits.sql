@@ -1,5 +1,6 @@
 -- Times are parameters. Locks are taken in one order everywhere: names of events, triggers, commands, stages, waits,
--- releases, executions.
+-- releases, executions. `OFFSET 0` keeps a lookup a lookup: of a table that has never been analysed the planner thinks
+-- that a partial index read from end to end, once, is cheaper than to look into it for each row.
 
 -- name: add_wait_stage
 INSERT INTO wait_stages (trigger_id, step_order, workspace_id, walks, scheduled_for, due_at)
@@ -39,19 +40,21 @@ ON CONFLICT DO NOTHING
 
 -- name: meet_earlier_events
 -- The first event since the trigger was accepted that each wait would have ended, but for the one that made the trigger.
-UPDATE waits SET outcome = 'received', event_id = met.event_id, data = met.data, ended_at = $4
-FROM (
-    SELECT w.trigger_id, w.step_order, w.seq, found.event_id, found.data
+WITH met AS (
+    SELECT DISTINCT ON (w.trigger_id, w.step_order, w.seq) w.trigger_id, w.step_order, w.seq, e.event_id, e.data
     FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS asked (trigger_id, step_order, seq)
-    JOIN waits w USING (trigger_id, step_order, seq)
     CROSS JOIN LATERAL (
-        SELECT e.event_id, e.data FROM awaited_events e
-        WHERE e.workspace_id = w.workspace_id AND e.event = w.event AND e.correlation = w.correlation AND e.key = w.key
-          AND e.accepted_at >= w.since AND e.event_id IS DISTINCT FROM w.cause
-        ORDER BY e.accepted_at, e.event_id LIMIT 1
-    ) AS found
-    WHERE w.outcome IS NULL
-) AS met
+        SELECT * FROM waits
+        WHERE waits.trigger_id = asked.trigger_id AND waits.step_order = asked.step_order AND waits.seq = asked.seq
+          AND waits.outcome IS NULL
+        OFFSET 0
+    ) AS w
+    JOIN awaited_events e USING (workspace_id, event, correlation, key)
+    WHERE e.accepted_at >= w.since AND e.event_id IS DISTINCT FROM w.cause
+    ORDER BY w.trigger_id, w.step_order, w.seq, e.accepted_at, e.event_id
+)
+UPDATE waits SET outcome = 'received', event_id = met.event_id, data = met.data, ended_at = $4, due_at = NULL
+FROM met
 WHERE waits.trigger_id = met.trigger_id AND waits.step_order = met.step_order AND waits.seq = met.seq
 RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.external_id,
           coalesce(waits.opened_at, waits.since) AS opened_at, waits.until, waits.outcome, waits.ended_at, waits.event_id
@@ -65,29 +68,38 @@ ORDER BY workspace_id, event, correlation, key, event_id
 ON CONFLICT DO NOTHING
 
 -- name: waiting_for
-SELECT DISTINCT trigger_id
+SELECT DISTINCT found.trigger_id
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS asked (workspace_id, event, correlation, key)
-JOIN waits USING (workspace_id, event, correlation, key)
-WHERE outcome IS NULL
+CROSS JOIN LATERAL (
+    SELECT w.trigger_id FROM waits w
+    WHERE w.workspace_id = asked.workspace_id AND w.event = asked.event AND w.correlation = asked.correlation
+      AND w.key = asked.key AND w.outcome IS NULL
+    OFFSET 0
+) AS found
 
 -- name: end_waits
 -- Each by the first of these events that it is for; their data lie in `awaited_events`.
 WITH met AS (
-    SELECT DISTINCT ON (w.trigger_id, w.step_order, w.seq)
-           w.trigger_id, w.step_order, w.seq, given.event_id, e.data
+    SELECT DISTINCT ON (found.trigger_id, found.step_order, found.seq)
+           found.trigger_id, found.step_order, found.seq, given.event_id, e.data
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[]) WITH ORDINALITY
         AS given (workspace_id, event, correlation, key, event_id, accepted_at, place)
-    JOIN waits w USING (workspace_id, event, correlation, key)
-    JOIN awaited_events e USING (workspace_id, event, correlation, key)
-    WHERE e.event_id = given.event_id AND w.outcome IS NULL AND w.trigger_id = ANY ($7::uuid[])
-      AND w.since <= given.accepted_at AND w.until > given.accepted_at AND w.cause IS DISTINCT FROM given.event_id
-    ORDER BY w.trigger_id, w.step_order, w.seq, given.accepted_at, given.place
+    CROSS JOIN LATERAL (
+        SELECT w.trigger_id, w.step_order, w.seq FROM waits w
+        WHERE w.workspace_id = given.workspace_id AND w.event = given.event AND w.correlation = given.correlation
+          AND w.key = given.key AND w.outcome IS NULL
+          AND w.since <= given.accepted_at AND w.until > given.accepted_at AND w.cause IS DISTINCT FROM given.event_id
+        OFFSET 0
+    ) AS found
+    JOIN awaited_events e USING (workspace_id, event, correlation, key, event_id)
+    WHERE found.trigger_id = ANY ($7::uuid[])
+    ORDER BY found.trigger_id, found.step_order, found.seq, given.accepted_at, given.place
 ), held AS (
     SELECT met.* FROM met JOIN waits w USING (trigger_id, step_order, seq)
     WHERE w.outcome IS NULL
     ORDER BY trigger_id, step_order, seq FOR UPDATE OF w
 )
-UPDATE waits SET outcome = 'received', event_id = held.event_id, data = held.data, ended_at = $8
+UPDATE waits SET outcome = 'received', event_id = held.event_id, data = held.data, ended_at = $8, due_at = NULL
 FROM held
 WHERE waits.trigger_id = held.trigger_id AND waits.step_order = held.step_order AND waits.seq = held.seq
 RETURNING waits.trigger_id, waits.step_order, waits.seq, waits.external_id,
@@ -98,7 +110,7 @@ SELECT DISTINCT trigger_id
 FROM (SELECT trigger_id FROM waits WHERE outcome IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2) AS overdue
 
 -- name: time_out
-UPDATE waits SET outcome = 'timed_out', ended_at = $1
+UPDATE waits SET outcome = 'timed_out', ended_at = $1, due_at = NULL
 FROM (
     SELECT trigger_id, step_order, seq FROM waits
     WHERE outcome IS NULL AND due_at <= $1 AND trigger_id = ANY ($2::uuid[])
