@@ -38,7 +38,7 @@ TABLES = {
     ),
     "channel_sms": ("waves", "pace", "parked_receipts"),
     "channel_email": ("waves", "pace", "parked_receipts"),
-    "status": ("triggers", "executions", "receipt_deadlines"),
+    "status": ("triggers", "executions", "receipt_deadlines", "wait_steps", "waits"),
 }  # fmt: skip
 SEEDS = range(200)
 """Played until every statement that there is a twin of has been asked; only a run that asks a new one is played."""

@@ -21,6 +21,7 @@ from simulated.exchange import Exchange, SimulatedProvider
 from simulated.people import People, SimulatedCatalog
 from simulated.twins import channel as channel_twins
 from simulated.twins import orchestrator as orchestrator_twins
+from simulated.twins import shown_waits as shown_wait_twins
 from simulated.twins import standstill as standstill_twins
 from simulated.twins import status as status_twins
 from simulated.twins import twins_of
@@ -77,6 +78,7 @@ _CHANNEL: Final = {
 _STATUS: Final = {
     **twins_of(statements.load("status_api", "projection.sql"), status_twins),
     **twins_of(statements.load("status_api", "standstill.sql"), standstill_twins),
+    **twins_of(statements.load("status_api", "waits.sql"), shown_wait_twins),
 }
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]

@@ -29,6 +29,7 @@ def standing_still(tx: Transaction, before: datetime, without: Sequence[UUID], l
         return (
             started is not None
             and (row["commanded_total"] is None or _open(row) > 0)
+            and not _open_only_for_waits(tx, row)
             and started < before
             and (row["last_ended_at"] or started) < before
         )
@@ -106,6 +107,12 @@ def pages(tx: Transaction, execution_id: UUID | None, now_ms: int, page_size: in
 
 def _executions(tx: Transaction, without: Sequence[UUID], wanted: Callable[[Row], bool]) -> list[Row]:
     return [row for key, row in tx.rows("executions") if key not in without and wanted(row)]
+
+
+def _open_only_for_waits(tx: Transaction, row: Row) -> bool:
+    waiting = sum(step["waiting"] for key, step in tx.rows("wait_steps") if key[0] == row["trigger_id"])
+    ended = sum(row[name] for name in _ENDED)
+    return row["commanded_total"] is None and waiting > 0 and waiting + ended >= (row["expected"] or 0)
 
 
 def _open(row: Row) -> int:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from simulated.storage import INFINITY, Row, Transaction
 from simulated.twins import truth
 
@@ -25,16 +27,16 @@ def add_wait_stage(
     return []
 
 
-def first_wait_stage(tx: Transaction, now: datetime) -> list[Row]:
+def due_wait_stages(tx: Transaction, now: datetime, limit: int) -> list[Row]:
     due = sorted((row for _, row in tx.rows("wait_stages") if row["due_at"] <= now), key=lambda row: row["due_at"])
-    return [{"trigger_id": row["trigger_id"]} for row in due[:1]]
+    return [{"trigger_id": row["trigger_id"]} for row in due[:limit]]
 
 
-def hold_wait_stage(tx: Transaction, trigger_id: UUID, now: datetime) -> list[Row]:
+def hold_wait_stages(tx: Transaction, trigger_ids: Sequence[UUID], now: datetime) -> list[Row]:
     names = ("trigger_id", "step_order", "workspace_id", "walks", "next_page", "cursor")
     held = []
-    for key, row in tx.rows("wait_stages"):
-        if key[0] == trigger_id and row["due_at"] <= now and tx.can_lock("wait_stages", key):
+    for key, row in sorted(tx.rows("wait_stages"), key=lambda entry: entry[0]):
+        if key[0] in trigger_ids and row["due_at"] <= now and tx.can_lock("wait_stages", key):
             tx.lock("wait_stages", key)
             held.append({name: row[name] for name in names})
     return held
@@ -68,70 +70,74 @@ def hold_name(tx: Transaction, workspace_id: UUID, name: str) -> list[Row]:
     return truth(None)
 
 
-def open_waits(
-    tx: Transaction, trigger_id: UUID, step_order: int, workspace_id: UUID, event: str, correlation: str,
-    until: datetime, seqs: Sequence[int], keys: Sequence[str | None], since: datetime, cause: UUID | None,
-) -> list[Row]:  # fmt: skip
-    for seq, key in sorted(zip(seqs, keys, strict=True)):
-        if tx.get("waits", (trigger_id, step_order, seq)) is None:
-            tx.put("waits", (trigger_id, step_order, seq), {
-                "trigger_id": trigger_id, "step_order": step_order, "seq": seq, "workspace_id": workspace_id,
-                "event": event, "correlation": correlation, "key": key, "since": since, "cause": cause, "until": until,
-                "due_at": until, "outcome": None, "event_id": None, "data": None,
+def open_waits(tx: Transaction, *given: Any) -> list[Row]:
+    *columns, now = given
+    names = (
+        "trigger_id", "step_order", "seq", "workspace_id", "event", "correlation", "key", "until", "since", "cause",
+        "external_id",
+    )  # fmt: skip
+    for values in sorted(zip(*columns, strict=True), key=lambda row: row[:3]):
+        if tx.get("waits", values[:3]) is None:
+            row = dict(zip(names, values, strict=True))
+            tx.put("waits", values[:3], row | {
+                "due_at": row["until"], "opened_at": now, "outcome": None, "event_id": None, "data": None,
+                "ended_at": None,
             })  # fmt: skip
     return []
 
 
-def meet_earlier_events(tx: Transaction, trigger_id: UUID, step_order: int, seqs: Sequence[int]) -> list[Row]:
+def meet_earlier_events(
+    tx: Transaction, trigger_ids: Sequence[UUID], steps: Sequence[int], seqs: Sequence[int], now: datetime
+) -> list[Row]:
     met = []
-    for seq in seqs:
-        key = (trigger_id, step_order, seq)
-        row = tx.get("waits", key)
+    for place in zip(trigger_ids, steps, seqs, strict=True):
+        row = tx.get("waits", place)
         if row is None or row["outcome"] is not None:
             continue
         found = [event for _, event in tx.rows("awaited_events") if _would_end(row, event)]
         if found:
             first = min(found, key=lambda event: (event["accepted_at"], event["event_id"]))
-            tx.change("waits", key, outcome="received", event_id=first["event_id"], data=first["data"])
-            met.append({"seq": seq})
+            met.append(_end(tx, place, now, outcome="received", event_id=first["event_id"], data=first["data"]))
     return met
 
 
-def keep_event(
-    tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str, event_id: UUID,
-    accepted_at: datetime, data: Any,
-) -> list[Row]:  # fmt: skip
-    place = (workspace_id, event, correlation, key, event_id)
-    if tx.get("awaited_events", place) is None:
-        tx.put("awaited_events", place, {
-            "workspace_id": workspace_id, "event": event, "correlation": correlation, "key": key,
-            "event_id": event_id, "accepted_at": accepted_at, "data": data,
-        })  # fmt: skip
+def keep_events(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    names = ("workspace_id", "event", "correlation", "key", "event_id", "accepted_at", "data")
+    for values in sorted(zip(*columns, strict=True), key=lambda row: row[:5]):
+        if tx.get("awaited_events", values[:5]) is None:
+            row = dict(zip(names, values, strict=True))
+            tx.put("awaited_events", values[:5], row | {"data": orjson.loads(row["data"])})
     return []
 
 
-def waiting_for(tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str) -> list[Row]:
-    found = {row["trigger_id"] for _, row in tx.rows("waits") if _waits_for(row, workspace_id, event, correlation, key)}
+def waiting_for(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    asked = set(zip(*columns, strict=True))
+    found = {row["trigger_id"] for row in _open(tx) if _key(row) in asked}
     return [{"trigger_id": trigger_id} for trigger_id in sorted(found)]
 
 
-def end_waits(
-    tx: Transaction, workspace_id: UUID, event: str, correlation: str, key: str, trigger_ids: Sequence[UUID],
-    event_id: UUID, data: Any, accepted_at: datetime,
-) -> list[Row]:  # fmt: skip
+def end_waits(tx: Transaction, *given: Any) -> list[Row]:
+    *columns, trigger_ids, now = given
+    events = list(enumerate(zip(*columns, strict=True)))
+    met: dict[WaitKey, UUID] = {}
+    for row in _open(tx):
+        for_it = [
+            (event[5], place, event[4])
+            for place, event in events
+            if event[:4] == _key(row)
+            and row["trigger_id"] in trigger_ids
+            and row["since"] <= event[5] < row["until"]
+            and row["cause"] != event[4]
+        ]
+        if for_it:
+            met[row["trigger_id"], row["step_order"], row["seq"]] = min(for_it)[2]
     ended = []
-    for place in sorted(
-        place
-        for place, row in tx.rows("waits")
-        if _waits_for(row, workspace_id, event, correlation, key)
-        and row["trigger_id"] in trigger_ids
-        and row["since"] <= accepted_at < row["until"]
-        and row["cause"] != event_id
-    ):
+    for place in sorted(met):
         row = _locked(tx, "waits", place)
-        if row is not None and row["outcome"] is None:
-            tx.change("waits", place, outcome="received", event_id=event_id, data=data)
-            ended.append(_place(place))
+        if row is not None and _is_open(row):
+            kept = tx.get("awaited_events", (*_key(row), met[place]))
+            assert kept is not None
+            ended.append(_end(tx, place, now, outcome="received", event_id=met[place], data=kept["data"]))
     return ended
 
 
@@ -145,9 +151,14 @@ def time_out(tx: Transaction, now: datetime, trigger_ids: Sequence[UUID], limit:
     for row in sorted(due, key=lambda row: row["due_at"]):
         place = (row["trigger_id"], row["step_order"], row["seq"])
         if len(ended) < limit and tx.can_lock("waits", place):
-            tx.change("waits", place, outcome="timed_out")
-            ended.append(_place(place) | {"until": row["until"]})
+            ended.append(_end(tx, place, now, outcome="timed_out"))
     return ended
+
+
+def waits_of(tx: Transaction, trigger_id: UUID, step_order: int, seq: int, limit: int) -> list[Row]:
+    behind = (trigger_id, step_order, seq)
+    found = sorted(place for place, _ in tx.rows("waits") if place[0] == trigger_id and place > behind)
+    return [_told(tx, place) for place in found[:limit]]
 
 
 def add_release(
@@ -175,16 +186,19 @@ def take_releases(tx: Transaction, now: datetime, trigger_ids: Sequence[UUID], l
     return taken
 
 
-def release_jobs(tx: Transaction, execution_id: UUID, jobs: int, now: datetime) -> list[Row]:
-    row = _locked(tx, "executions", execution_id)
-    trigger = row and tx.get("triggers", row["trigger_id"])
-    if row is None or trigger is None:
-        return []
-    commanded = row["commanded"] + jobs
-    is_last = trigger["cohort_total"] is not None and commanded >= trigger["cohort_total"]
-    finished_at = now if row["finished_at"] is None and is_last else row["finished_at"]
-    tx.change("executions", execution_id, commanded=commanded, finished_at=finished_at)
-    return [{"commanded": commanded, "finished_at": finished_at}]
+def release_jobs(tx: Transaction, execution_ids: Sequence[UUID], jobs: Sequence[int], now: datetime) -> list[Row]:
+    released = []
+    for execution_id, count in sorted(zip(execution_ids, jobs, strict=True)):
+        row = _locked(tx, "executions", execution_id)
+        trigger = row and tx.get("triggers", row["trigger_id"])
+        if row is None or trigger is None:
+            continue
+        commanded = row["commanded"] + count
+        is_last = trigger["cohort_total"] is not None and commanded >= trigger["cohort_total"]
+        finished_at = now if row["finished_at"] is None and is_last else row["finished_at"]
+        tx.change("executions", execution_id, commanded=commanded, finished_at=finished_at)
+        released.append({"execution_id": execution_id, "commanded": commanded, "finished_at": finished_at})
+    return released
 
 
 def wait_outcomes(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
@@ -281,10 +295,20 @@ def _would_end(wait: Row, event: Row) -> bool:
     )
 
 
-def _waits_for(row: Row, workspace_id: UUID, event: str, correlation: str, key: str) -> bool:
-    return _is_open(row) and (row["workspace_id"], row["event"], row["correlation"], row["key"]) == (
-        workspace_id, event, correlation, key,
-    )  # fmt: skip
+def _key(row: Row) -> tuple[UUID, str, str, str]:
+    return row["workspace_id"], row["event"], row["correlation"], row["key"]
+
+
+def _end(tx: Transaction, place: WaitKey, now: datetime, **values: Any) -> Row:
+    tx.change("waits", place, ended_at=now, due_at=None, **values)
+    return _told(tx, place)
+
+
+def _told(tx: Transaction, place: WaitKey) -> Row:
+    row = tx.get("waits", place)
+    assert row is not None
+    names = ("trigger_id", "step_order", "seq", "external_id", "opened_at", "until", "outcome", "ended_at", "event_id")
+    return {name: row[name] for name in names}
 
 
 def _is_open(row: Row | None) -> bool:
@@ -321,7 +345,3 @@ def _drop(tx: Transaction, table: str, trigger_id: UUID) -> list[Row]:
 def _locked(tx: Transaction, table: str, key: Any) -> Row | None:
     tx.lock(table, key)
     return tx.get(table, key)
-
-
-def _place(place: WaitKey) -> Row:
-    return {"trigger_id": place[0], "step_order": place[1], "seq": place[2]}

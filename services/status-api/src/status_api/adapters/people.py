@@ -37,10 +37,14 @@ class PeopleMemory:
         rows = 0
         async for trigger_ids in self._walk(_sql.triggers_before, workspace_id, _LAST):
             rows += await self._forget_jobs(gone, trigger_ids)
+            rows += await self._erase(_sql.erase_waits, gone, trigger_ids)
         async for event_ids in self._walk(_sql.events_behind, workspace_id, _FIRST):
-            async with self._database.connection() as connection:
-                rows += int((await connection.execute(_sql.erase_events, *gone, event_ids)).split()[-1])
+            rows += await self._erase(_sql.erase_events, gone, event_ids)
         return rows
+
+    async def _erase(self, statement: str, gone: tuple[UUID, list[str], list[datetime]], ids: list[UUID]) -> int:
+        async with self._database.connection() as connection:
+            return int((await connection.execute(statement, *gone, ids)).split()[-1])
 
     async def _walk(
         self, statement: str, workspace_id: UUID, place: tuple[datetime, UUID]

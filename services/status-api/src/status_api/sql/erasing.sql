@@ -40,6 +40,14 @@ FROM (
 ) AS found
 WHERE j.execution_id = found.execution_id AND j.seq = found.seq
 
+-- name: erase_waits
+-- Of the waits in the triggers $4 those of one of them.
+UPDATE waits w
+SET external_id = NULL
+FROM triggers t, unnest($2::text[], $3::timestamptz[]) AS gone (name, until)
+WHERE t.trigger_id = ANY($4::uuid[]) AND t.workspace_id = $1 AND t.accepted_at < gone.until
+  AND w.trigger_id = t.trigger_id AND w.external_id = gone.name
+
 -- name: events_behind
 -- Up to $4 events behind ($2, $3), the oldest first.
 SELECT event_id, accepted_at

@@ -24,6 +24,12 @@ triggers_gone AS (
 ),
 versions_gone AS (
     DELETE FROM versions WHERE trigger_id = ANY($1::uuid[])
+),
+waits_gone AS (
+    DELETE FROM waits WHERE trigger_id = ANY($1::uuid[])
+),
+wait_steps_gone AS (
+    DELETE FROM wait_steps WHERE trigger_id = ANY($1::uuid[])
 )
 INSERT INTO expired_executions (execution_id)
 SELECT execution_id FROM executions_gone
