@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from sluice_catalog.erasures import Erasure
 from sluice_contracts.base import Message
 from sluice_contracts.messages.execution import (
     ExecutionCommanded,
@@ -24,7 +25,9 @@ from sluice_contracts.messages.trigger import AllRecipients, TriggerAccepted, Wo
 from sluice_contracts.vocabulary import Category, Channel, FlowType, Lane, WaitOutcome, WorkflowType
 from sluice_messaging.records import Record
 from sluice_storage.database import Database
+from status_api.adapters.people import PeopleMemory
 from status_api.adapters.projection import Projection
+from status_api.adapters.retention import Retention
 from status_api.adapters.standstill import StandstillStore
 from status_api.adapters.wait_store import WaitStore
 from status_api.domain.overview import overview
@@ -81,6 +84,15 @@ def records(*messages: Message) -> list[Record]:
     return [
         Record("executions", 0, 0, message.key, message.encode(), {"ce_type": message.TYPE}, 0) for message in messages
     ]
+
+
+async def begun(projector: Projector) -> None:
+    accepted = TriggerAccepted(
+        **ABOUT, accepted_at=START, lane=Lane.BULK, category=Category.MARKETING, recipients=AllRecipients(),
+        plan=WorkflowStart(workflow_id=UUID(int=7), version=1, name="Series"),
+    )  # fmt: skip
+    await projector.on_triggers(records(accepted))
+    await projector.on_executions(records(planned(), report(0, 1)))
 
 
 async def counts(waits: WaitStore) -> dict[str, Any]:
@@ -145,21 +157,16 @@ async def test_a_contacts_wait_says_until_when_and_how_it_ended(projector: Proje
 async def test_a_workflows_body_shows_its_waits_and_its_version_moves_with_them(
     projector: Projector, store: Any, waits: WaitStore
 ) -> None:
-    accepted = TriggerAccepted(
-        **ABOUT, accepted_at=START, lane=Lane.BULK, category=Category.MARKETING, recipients=AllRecipients(),
-        plan=WorkflowStart(workflow_id=UUID(int=7), version=1, name="Series"),
-    )  # fmt: skip
-    await projector.on_triggers(records(accepted))
-    await projector.on_executions(records(planned()))
+    await begun(projector)
     version = await store.version(WORKSPACE, TRIGGER)
-    await projector.on_executions(records(report(0)))
+    await projector.on_executions(records(report(2)))
     assert await store.version(WORKSPACE, TRIGGER) > version
     trigger = await store.trigger(WORKSPACE, TRIGGER)
     executions = await store.executions(WORKSPACE, [TRIGGER])
     body = present_workflow(overview(trigger, executions[TRIGGER]), await waits.steps(WORKSPACE, TRIGGER))
-    assert WorkflowBody.model_validate(body).waits[0].waiting == 1
+    assert WorkflowBody.model_validate(body).waits[0].waiting == 3
     cancelled = present_wait_steps(await waits.steps(WORKSPACE, TRIGGER), cancelled=True)
-    assert (cancelled[0]["waiting"], cancelled[0]["cancelled"]) == (0, 1)
+    assert (cancelled[0]["waiting"], cancelled[0]["cancelled"]) == (0, 3)
 
 
 async def test_an_execution_does_not_stand_still_while_whoever_is_open_waits(
@@ -180,3 +187,22 @@ async def test_an_execution_does_not_stand_still_while_whoever_is_open_waits(
     end = ExecutionCommanded(**ABOUT, execution_id=EXECUTION, at=START, total=2, cancelled=2)
     await projector.on_executions(records(end, TriggerControlled(**ABOUT, at=START, change="cancelled")))
     assert EXECUTION not in await standing()
+
+
+async def test_nobody_can_say_whose_the_wait_of_somebody_erased_was(
+    projector: Projector, waits: WaitStore, database: Database
+) -> None:
+    await begun(projector)
+    gone = Erasure(WORKSPACE, UUID(int=8), "user_0", (), START + timedelta(hours=1))
+    await PeopleMemory(database).forget(WORKSPACE, [gone])
+    await projector.on_executions(records(report(0, 1), report(0, outcome=WaitOutcome.RECEIVED, after=5)))
+    assert await waits.of_person(WORKSPACE, TRIGGER, "user_0") == []
+    assert len(await waits.of_person(WORKSPACE, TRIGGER, "user_1")) == 1
+    assert (await counts(waits))["received"] == 1
+
+
+async def test_waits_go_with_their_trigger(projector: Projector, database: Database) -> None:
+    await begun(projector)
+    await Retention(database).expire([TRIGGER])
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT (SELECT count(*) FROM waits) + (SELECT count(*) FROM wait_steps)") == 0
