@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-import structlog
 from pydantic import ValidationError
 
 from orchestrator.adapters.entries import enter
@@ -30,7 +29,6 @@ from sluice_runtime.failpoints import FAILPOINTS
 from sluice_storage.database import Connection, Database
 
 _MOST_TOGETHER: Final = 200
-_log = structlog.get_logger()
 
 Decisions = Mapping[UUID, Sequence[Decision]]
 """What each rule made of an event, by event."""
@@ -189,11 +187,3 @@ def _count(events: Sequence[EventOccurred], decisions: Decisions, met: Met) -> N
         else:
             outcome = "refused" if made else "unmatched"
         metrics.HANDLED_EVENTS.labels(outcome).inc()
-        for item in made:
-            if item.code is not None:
-                _log.debug(
-                    "event.refused",
-                    event_id=str(event.event_id),
-                    rule_id=str(item.rule.rule_id),
-                    code=str(item.code),
-                )
