@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from orchestrator.adapters import waits
+from orchestrator.adapters import releases, waits
 from orchestrator.adapters.waits import NewWait
 from orchestrator.domain.cohort import Position
 from orchestrator.domain.plan import WaitPlan
@@ -55,7 +55,7 @@ class Doorkeeper:
         ]
         known = await waits.open_waits(connection, opened, now)
         plans = {entrance.trigger.plan.trigger_id: entrance.trigger.plan for entrance in entrances}
-        await waits.let_go(connection, plans, [wait for wait in known if wait.outcome is not None], ())
+        await releases.let_go(connection, plans, [wait for wait in known if wait.outcome is not None], ())
         return reports(plans, known)
 
     async def let_go(
@@ -69,7 +69,7 @@ class Doorkeeper:
         resting = {trigger_id for trigger_id, mode in modes.items() if mode is Mode.PAUSED}
         plans = {trigger_id: trigger.plan for trigger_id, trigger in triggers.items()}
         leaving = [wait for wait in ended if wait.trigger_id in plans]
-        await waits.let_go(connection, plans, leaving, resting)
+        await releases.let_go(connection, plans, leaving, resting)
         return reports(plans, leaving)
 
     async def _names(self, entrances: Collection[Entrance]) -> Mapping[UUID, str]:

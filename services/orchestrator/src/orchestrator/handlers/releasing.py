@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from orchestrator.adapters import waits
 from orchestrator.adapters.commands import WaitingCommand, allot_rounds, open_commands
 from orchestrator.adapters.records import cohort_pages, executions_of, start_executions
-from orchestrator.adapters.waits import Release
+from orchestrator.adapters.releases import Release, release_jobs
 from orchestrator.domain.plan import ExecutionPlan
 from orchestrator.domain.running import RunningTrigger, StartedExecution
 from orchestrator.handlers.doorkeeping import Doorkeeper, Entrance
@@ -117,7 +116,7 @@ async def _count(connection: Connection, going: Going, now: datetime) -> list[Me
     jobs: Counter[UUID] = Counter()
     for _, plan, release in going:
         jobs[plan.execution_id] += len(release.seqs)
-    counted = await waits.release_jobs(connection, jobs, now) if jobs else {}
+    counted = await release_jobs(connection, jobs, now) if jobs else {}
     triggers = {plan.execution_id: trigger for trigger, plan, _ in going}
     return [
         ExecutionCommanded(**_ids(triggers[execution_id]), execution_id=execution_id, at=finished_at, total=commanded)

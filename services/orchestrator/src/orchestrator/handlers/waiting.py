@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from orchestrator.adapters import waits
+from orchestrator.adapters import releases, waits
 from orchestrator.adapters.commands import modes_held_still
 from orchestrator.adapters.records import Records, add_cohort_pages, cohort_pages
 from orchestrator.adapters.waits import WaitStage
@@ -54,7 +54,7 @@ class Waiting:
         records: Records,
         directory: Directory,
         doorkeeper: Doorkeeper,
-        releases: Releases,
+        steps_behind: Releases,
         publisher: EventPublisher,
         clock: Clock,
         wake: Wake,
@@ -64,7 +64,7 @@ class Waiting:
         self._records = records
         self._directory = directory
         self._doorkeeper = doorkeeper
-        self._releases = releases
+        self._steps_behind = steps_behind
         self._publisher = publisher
         self._clock = clock
         self._wake = wake
@@ -134,7 +134,7 @@ class Waiting:
         await waits.advance_wait_stages(connection, further)
         await waits.close_wait_stages(connection, ended)
         plans = [triggers[stage.trigger_id].plan for stage in ended if stage.trigger_id in triggers]
-        await waits.announce_all_opened(connection, plans, now)
+        await releases.announce_all_opened(connection, plans, now)
         await self._say([*said, *await self._doorkeeper.let_in(connection, entrances, now)])
         return len(ended) + len(entrances)
 
@@ -167,17 +167,17 @@ class Waiting:
     async def _release(self, connection: Connection) -> int:
         """Let people who have reached a step behind a wait have its message, or begin its wait."""
         now = self._clock.now()
-        ids = await waits.due_releases(connection, now, _BATCH)
+        ids = await releases.due_releases(connection, now, _BATCH)
         if not ids:
             return 0
         triggers = await self._running(connection, ids)
         await waits.hold_names(connection, awaited_names(triggers.values(), later=True))
         modes = await modes_held_still(connection, ids)
         going = [trigger_id for trigger_id in ids if modes.get(trigger_id) is not Mode.PAUSED]
-        releases = await waits.take_releases(connection, now, going, _BATCH)
-        await self._say(await self._releases.carry_out(connection, triggers, releases, now))
+        taken = await releases.take_releases(connection, now, going, _BATCH)
+        await self._say(await self._steps_behind.carry_out(connection, triggers, taken, now))
         FAILPOINTS.reach("orchestrator.releases_published")
-        return len(releases)
+        return len(taken)
 
     async def _say(self, said: Sequence[Message]) -> None:
         if said:
