@@ -38,6 +38,7 @@ SHORT_MINUTE: Final = 1.5
 _MINUTES: Final = (
     "orchestrator.domain.plan.timedelta",
     "orchestrator.domain.rules.timedelta",
+    "orchestrator.adapters.releases.timedelta",
     "orchestrator.adapters.waits.timedelta",
 )
 _HARMLESS: Final = frozenset({"account.refused"})
@@ -61,7 +62,7 @@ def prepared(world: World, naps: Mapping[str, float], minute: float = 60.0) -> I
         for name, value in (
             ("sluice_channel.ledger.uuid4", world.new_id),
             ("orchestrator.handlers.stages.new_id", world.new_id),
-            ("orchestrator.adapters.waits.new_id", world.new_id),
+            ("orchestrator.adapters.releases.new_id", world.new_id),
             *((name, length) for name in _MINUTES),
             *naps.items(),
         ):
