@@ -160,7 +160,7 @@ async def test_variables_have_the_types_and_defaults_of_their_mapping(rules: Rul
     ada = await rules.tenant.contact(phone_number=to)
     order = {"id": 77, "sum": "48.5", "paid at": 1_772_442_000}
     await rules.happen(name, ada, {"order": order, "vip": "true", "items": [{"sku": "a"}, {"sku": "b"}]})
-    assert await rules.texts(to, 1) == ["77 48.5 vip 2026-03-02T09:00:00.000Z a+b free, b"]
+    assert await rules.texts(to, 1) == ["77 49.5 vip 2026-03-02T09:00:00.000Z a+b free b"]
 
 
 async def test_every_example_of_the_condition_library_can_be_the_filter_that_it_is_for(rules: Rules) -> None:
