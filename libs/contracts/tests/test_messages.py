@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from sluice_contracts.base import Message, format_instant, fragment
 from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
+from sluice_contracts.messages.content import TemplateContent
 from sluice_contracts.messages.control import TriggerControl
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.event import EventOccurred
@@ -205,3 +207,14 @@ def test_a_part_may_be_written_beforehand_and_a_number_be_of_any_size(number: in
     message = TriggerAccepted.model_validate(dict(given) | {"variables": {"n": number}})
     fields = vars(message) | {"plan": fragment(message.plan), "sender": fragment(message.sender)}
     assert TriggerAccepted.written(**fields) == message.encode()
+
+
+class DriversUuid(UUID):
+    """A database driver's own kind of id."""
+
+
+def test_an_id_as_a_database_driver_gives_it_is_written_like_any_other() -> None:
+    known = UUID(int=7)
+    for written in (known, DriversUuid(int=7)):
+        content = TemplateContent.model_construct(template_id=written)
+        assert orjson.loads(orjson.dumps(fragment(content)))["template_id"] == str(known)

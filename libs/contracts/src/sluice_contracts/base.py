@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
@@ -110,4 +111,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__pydantic_fields_set__"):
         # A model; to ask which class it is of would take three times as long.
         return value.__dict__
+    if isinstance(value, UUID):
+        # One of a database driver's own: orjson writes only the library's.
+        return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")

@@ -32,8 +32,6 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "fetch_max_wait_ms": 500,
-    # What is read ahead of each partition, beside what is in hand: eight pages of jobs, and a larger record by itself.
-    "max_partition_fetch_bytes": 256 * 1024,
     # With more than one assignor aiokafka sends several requests to join at once, and may never get in.
     "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
     # One heartbeat tells of a rebalance.
