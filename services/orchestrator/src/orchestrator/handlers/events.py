@@ -101,7 +101,6 @@ class EventHandler:
             if decision.trigger is not None
         ]
         told = [outbound(EXECUTIONS, message) for message in met.told]
-        FAILPOINTS.reach("orchestrator.before_publish")
         await self._publisher.publish([*triggers, *told, *self._evaluated(events, decisions, met)])
         FAILPOINTS.reach("orchestrator.after_publish")
 
