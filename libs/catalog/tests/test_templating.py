@@ -153,7 +153,10 @@ def test_the_authors_html_stays_and_the_values_are_escaped() -> None:
     assert render("{{ name }}", {"name": "<x>"}) == "<x>"
 
 
-names = st.from_regex(r"[a-z_][a-z0-9_]{0,3}", fullmatch=True)
+WORDS_OF_THE_LANGUAGE = {"and", "or", "not", "if", "else", "in", "for", "as", "with", "cols", "true", "nil", "null"}
+"""The short ones: a template that uses one as a name is refused when it is written."""
+
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,3}", fullmatch=True).filter(lambda name: name not in WORDS_OF_THE_LANGUAGE)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
@@ -178,6 +181,12 @@ def test_the_fast_path_renders_as_the_engine_does(source: str, given_values: dic
     engine = environment(escape_html=escape_html).from_string(source)
     slow = CompiledTemplate(fast.references, escape_html=escape_html, template=engine)
     assert outcome(fast, given_values) == outcome(slow, given_values)
+
+
+@pytest.mark.parametrize("word", sorted(WORDS_OF_THE_LANGUAGE))
+def test_a_word_of_the_language_is_no_name(word: str) -> None:
+    with pytest.raises(TemplateSyntaxProblem):
+        parse(f"{{{{ a.{word} }}}}", escape_html=False)
 
 
 def test_the_fast_path_is_taken_for_plain_templates_only() -> None:
