@@ -8,7 +8,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, closing
-from time import monotonic
+from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -67,7 +68,17 @@ async def stage(broker: Kafka) -> AsyncIterator[KafkaStage]:
 
 
 def freeze(broker: Kafka) -> None:
-    os.kill(broker.processes[1].pid, signal.SIGSTOP)
+    """Stop the broker; returns when its last thread stands still, for until then it may well take a record."""
+    pid = broker.processes[1].pid
+    os.kill(pid, signal.SIGSTOP)
+    deadline = monotonic() + 5
+    while any(_state(thread) != "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        assert monotonic() < deadline
+        sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def thaw(broker: Kafka) -> None:
