@@ -256,11 +256,30 @@ async def _states(bench: Any, *commands: Any) -> list[dict[str, int]]:
     return [Counter(report.state for report in await bench.carry_out(command)) for command in commands]
 
 
-async def test_commands_of_one_account_have_one_commit_between_their_waves(bench, monkeypatch) -> None:
+async def _in_turn(bench: Any, until: Any, worker: Any, first: Any, second: Any) -> list[asyncio.Task[Any]]:
+    """Begin two commands of one account: the second waits for its turn before the first gets on with its own."""
+    inside, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: object) -> None:
+        inside.set()
+        await goes_on.wait()
+
+    bench.provider.before = hold
+    tasks = [asyncio.create_task(bench.carry_out(first, worker))]
+    await until(inside.is_set)
+    tasks.append(asyncio.create_task(bench.carry_out(second, worker)))
+    await until(lambda: any(gate.is_awaited for gate in worker.tools.turnstile._gates.values()))
+    bench.provider.before = None
+    goes_on.set()
+    return tasks
+
+
+async def test_commands_of_one_account_have_one_commit_between_their_waves(bench, monkeypatch, until) -> None:
     statements = _Statements(monkeypatch)
     worker = await bench.worker()
-    commands = [bench.command(120), bench.command(120, first=200)]
-    answers = await asyncio.gather(*(bench.carry_out(command, worker) for command in commands))
+    answers = await asyncio.gather(
+        *await _in_turn(bench, until, worker, bench.command(120), bench.command(120, first=200))
+    )
     assert {report.state for reports in answers for report in reports} == {JobState.SENT}
     assert statements.asked == ["claim", *["record_and_claim"] * 5, "record"]
     assert await bench.fetch("SELECT FROM waves WHERE recorded_at IS NULL") == []
@@ -268,7 +287,7 @@ async def test_commands_of_one_account_have_one_commit_between_their_waves(bench
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_worker_that_dies_between_two_commands_leaves_one_wave_in_doubt(
-    bench, monkeypatch, died, moment
+    bench, monkeypatch, died, until, moment
 ) -> None:
     worker = await bench.worker()
     first, second = bench.command(50), bench.command(50, first=200)
@@ -280,7 +299,7 @@ async def test_a_worker_that_dies_between_two_commands_leaves_one_wave_in_doubt(
     monkeypatch.setattr(UnrecordedWave, "put_down", lambda wave: None)
     with monkeypatch.context() as patch:
         setattr(_Statements(patch), moment, die)
-        tasks = [asyncio.create_task(bench.carry_out(command, worker)) for command in (first, second)]
+        tasks = await _in_turn(bench, until, worker, first, second)
         done, waiting = await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         assert [type(task.exception()) for task in done] == [type(died)]
         for task in waiting:
@@ -302,7 +321,7 @@ async def test_whoever_is_cut_off_while_recording_anothers_wave_leaves_it_to_its
     first, second = bench.command(50), bench.command(50, first=200)
     stuck = asyncio.Event()
     statements.before = stuck.wait
-    one, other = (asyncio.create_task(bench.carry_out(command, worker)) for command in (first, second))
+    one, other = await _in_turn(bench, until, worker, first, second)
     await until(lambda: "record_and_claim" in statements.asked)
     other.cancel()
     assert {report.state for report in await one} == {JobState.SENT}
