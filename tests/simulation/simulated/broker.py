@@ -10,6 +10,7 @@ from typing import Any
 from simulated.world import Machine, World
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.memory import MemoryBroker, MemoryMessaging, MemorySource, MemoryTableSource
+from sluice_messaging.ports import BatchHandler, EventConsumer, RecordHandler
 from sluice_messaging.records import OutboundRecord, Partition, Record
 from sluice_messaging.retry import Backoff
 from sluice_messaging.sources import AssignmentListener, Backlog, RecordSource, TableSource
@@ -18,10 +19,12 @@ SESSION_SECONDS = 2.0
 
 
 class SimulatedBroker(MemoryBroker):
-    """A broker that wakes only those who wait for the topic that has grown."""
+    """A broker that wakes only those who wait for the topic that has grown, and sees what a group has left undone."""
 
     def __init__(self, partitions: int) -> None:
         super().__init__(partitions)
+        self.violations: list[str] = []
+        self._handled: set[tuple[str, Partition, int]] = set()
         self._watchers: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     def append(self, outbound: OutboundRecord, timestamp_ms: int) -> Record:
@@ -29,6 +32,19 @@ class SimulatedBroker(MemoryBroker):
         for watcher in self._watchers.pop(outbound.topic, ()):
             _resolve(watcher)
         return record
+
+    def note_handled(self, group: str, record: Record) -> None:
+        """Note that a group needs this record no more."""
+        self._handled.add((group, record.source, record.offset))
+
+    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        """Store how far a group is, and notice what it has left undone."""
+        committed = self.group(group).committed
+        for partition, offset in offsets.items():
+            for passed in range(committed.get(partition, 0), offset):
+                if (group, partition, passed) not in self._handled:
+                    self.violations.append(f"{group} committed {offset} in {partition} and had not handled {passed}")
+        committed.update(offsets)
 
     async def growth_of(self, topics: Sequence[str], seconds: float, watcher: asyncio.Future[None]) -> None:
         """Return when one of `topics` grows, when somebody resolves `watcher`, or after so many seconds."""
@@ -134,13 +150,11 @@ class SimulatedSource:
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         if self.evicted.is_set():
             return False
-        committing: list[bool] = []
 
         def action() -> bool:
             owned = not self.evicted.is_set() and offsets.keys() <= self._inner._positions.keys()
             if owned:
-                self._broker.group(self.group).committed.update(offsets)
-            committing.append(owned)
+                self._broker.commit(self.group, offsets)
             return owned
 
         return await self._world.remote(self.machine, "offsets", f"commit {self.group} {dict(offsets)}", action)
@@ -211,6 +225,23 @@ class SimulatedMessaging(MemoryMessaging):
     @property
     def publisher(self) -> SimulatedPublisher:  # type: ignore[override]
         return self._simulated
+
+    def batch_consumer(self, topics: Sequence[str], group: str, handler: BatchHandler, **options: Any) -> EventConsumer:
+        async def handle(records: Sequence[Record]) -> None:
+            await handler(records)
+            for record in records:
+                self._simulated_broker.note_handled(group, record)
+
+        return super().batch_consumer(topics, group, handle, **options)
+
+    def keyed_consumer(
+        self, topics: Sequence[str], group: str, handler: RecordHandler, **options: Any
+    ) -> EventConsumer:
+        async def handle(record: Record) -> None:
+            await handler(record)
+            self._simulated_broker.note_handled(group, record)
+
+        return super().keyed_consumer(topics, group, handle, **options)
 
     def _record_source(self, topics: Sequence[str], group: str) -> RecordSource:
         source = SimulatedSource(self._world, self._machine, self._simulated_broker, topics, group)

@@ -58,6 +58,7 @@ def at_the_end(stage: Stage, scenario: Scenario, watch: WaitWatch) -> Iterator[s
     """Yield what is wrong when everything has come to rest."""
     yield from at_every_look(stage)
     yield from stage.fallen
+    yield from stage.broker.violations
     yield from event_invariants.waits(stage, scenario, watch)
     yield from event_invariants.starts(stage, scenario)
     triggers = event_invariants.accepted_triggers(stage, scenario)

@@ -85,9 +85,14 @@ class Misfortunes:
             source.evict()
 
     def _lose(self) -> None:
-        """A topic has lost its log before status had read it."""
+        """A topic loses its log while status is down, and so what status has not read of it."""
         fate = self._world.fate
         topic, group = fate.choice([(topics.EXECUTIONS, "status-executions"), (topics.DELIVERIES, "status-deliveries")])
+        for machine in [machine for machine in self._machines if machine.name.startswith("status")]:
+            self._world.kill(machine)
+        self._world.later(fate.random() * 2, lambda: self._skip(topic, group))
+
+    def _skip(self, topic: str, group: str) -> None:
         committed = self._stage.broker.group(group).committed
         for partition in self._stage.broker.partitions([topic]):
             committed[partition] = self._stage.broker.end(partition)

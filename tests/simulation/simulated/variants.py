@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from simulated.broker import SimulatedSource
+from simulated.storage import INFINITY, Row, Transaction
 from sluice_channel import emission
 from sluice_channel.command_run import CommandRun
 from sluice_channel.commands import CommandHandler
@@ -18,6 +19,8 @@ from sluice_channel.reports import Reports
 from sluice_contracts.messages.command import JobsCommanded
 from sluice_contracts.vocabulary import JobState
 from sluice_messaging.records import Partition, Record
+from sluice_messaging.watermark import Watermark
+from status_api.handlers.standstill import Asker
 
 
 class Variant(StrEnum):
@@ -26,6 +29,9 @@ class Variant(StrEnum):
     EMIT_BEFORE_RECORD = "emit-before-record"
     COMMIT_BEFORE_EMIT = "commit-before-emit"
     NO_CLAIM = "no-claim"
+    WAIT_ENDS_TWICE = "wait-ends-twice"
+    NO_WATERMARK = "no-watermark"
+    NOBODY_ASKS = "nobody-asks"
 
 
 @contextmanager
@@ -46,6 +52,36 @@ def built(variant: Variant | None) -> Iterator[None]:
         case Variant.NO_CLAIM:
             with patch("sluice_channel.command_run.Ledger", _BoldLedger):
                 yield
+        case Variant.WAIT_ENDS_TWICE:
+            with (
+                patch("simulated.twins.waits._open", _all_waits),
+                patch("simulated.twins.waits._is_open", lambda row: row is not None),
+            ):
+                yield
+        case Variant.NO_WATERMARK:
+            with patch.object(Watermark, "finish", _finish_and_pass):
+                yield
+        case Variant.NOBODY_ASKS:
+            with patch.object(Asker, "look", _look_away):
+                yield
+
+
+def _all_waits(tx: Transaction) -> list[Row]:
+    """Take waits that are over for open ones."""
+    return [row | {"due_at": row["due_at"] or INFINITY} for _, row in tx.rows("waits")]
+
+
+_finish = Watermark.finish
+
+
+def _finish_and_pass(self: Watermark, offset: int) -> None:
+    """Commit what is finished, whatever is not finished before it."""
+    _finish(self, offset)
+    self.committable = max(self.committable or 0, offset + 1)
+
+
+async def _look_away(self: Asker) -> int:
+    return 0
 
 
 class _ForgetfulLedger(Ledger):
