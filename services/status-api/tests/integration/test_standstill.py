@@ -203,15 +203,25 @@ async def test_an_execution_that_is_not_due_yet_is_not_asked_about(scene: Scene,
     assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
 
 
-@pytest.mark.parametrize("column", ["cancelled_at", "failed_at", "paused_at"])
+@pytest.mark.parametrize("column", ["cancelled_at", "failed_at"])
 async def test_what_is_stopped_before_it_starts_is_not_asked_about(
     scene: Scene, database: Database, column: str
 ) -> None:
     await scene.start(2, known=1)
     async with database.connection() as connection:
-        await connection.execute(f"UPDATE triggers SET {column} = $1", START)  # noqa: S608 (one of three columns)
+        await connection.execute(f"UPDATE triggers SET {column} = $1", START)  # noqa: S608 (one of two columns)
     await scene.requests(SILENCE * 2)
     assert not scene.asked.records
+
+
+async def test_a_paused_trigger_is_asked_about_because_its_resumption_may_have_been_missed(
+    scene: Scene, database: Database
+) -> None:
+    await scene.start(2, known=1)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE triggers SET paused_at = $1", START)
+    await scene.requests(SILENCE * 2)
+    assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
 
 
 async def test_a_sent_job_of_which_nobody_knows_whose_it_is_is_asked_for_although_all_are_over(scene: Scene) -> None:

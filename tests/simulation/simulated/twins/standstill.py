@@ -49,10 +49,6 @@ def never_started(tx: Transaction, before: datetime, without: Sequence[UUID], li
             and trigger["accepted_at"] < before
             and trigger["cancelled_at"] is None
             and trigger["failed_at"] is None
-            and (
-                trigger["paused_at"] is None
-                or (trigger["resumed_at"] is not None and trigger["resumed_at"] > trigger["paused_at"])
-            )
         )
 
     return [_shown(row, None) for row in _executions(tx, without, was_due)[:limit]]

@@ -21,13 +21,13 @@ ORDER BY started_at
 LIMIT $3
 
 -- name: never_started
--- Executions that were due before $1 and of which nobody has said that they have started.
+-- Executions that were due before $1 and of which nobody has said that they have started. Those of a paused trigger are
+-- asked about as well: that it was resumed may be what was missed.
 SELECT execution_id, trigger_id, e.workspace_id, e.channel, NULL::bigint AS open
 FROM executions e
 JOIN triggers t USING (trigger_id)
 WHERE e.started_at IS NULL AND (e.scheduled_for IS NULL OR e.scheduled_for < $1)
   AND t.accepted_at < $1 AND t.cancelled_at IS NULL AND t.failed_at IS NULL
-  AND (t.paused_at IS NULL OR t.resumed_at > t.paused_at)
   AND NOT execution_id = ANY ($2::uuid[])
 LIMIT $3
 
