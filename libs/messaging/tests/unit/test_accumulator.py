@@ -173,6 +173,25 @@ async def test_a_producer_that_takes_nothing_fails_whoever_waits_for_it_and_is_t
     await task
 
 
+async def test_where_no_producer_can_be_had_everybody_is_told_and_nothing_is_tried_again_by_itself() -> None:
+    producer = Producer()
+    supply, asked = Supply(producer), 0
+
+    async def none() -> Any:
+        nonlocal asked
+        asked += 1
+        raise KafkaError("away")
+
+    accumulator = Accumulator(supply)
+    supply.producer = none  # type: ignore[method-assign]
+    tasks = [publishing(accumulator, value) for value in (b"1", b"2")]
+    for task in tasks:
+        with pytest.raises(KafkaError, match="away"):
+            await task
+    await asyncio.sleep(0.01)
+    assert asked == 1
+
+
 async def test_whoever_has_waited_long_enough_is_told_and_what_he_published_is_not_sent_later() -> None:
     producer = Producer()
     accumulator = Accumulator(Supply(producer))

@@ -151,7 +151,11 @@ class Accumulator:
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
                 if isinstance(error, KafkaError):
                     self._supply.not_taken(producer, error)
-                _refuse(publications or [publication for _, _, publication in queue.waiting], error)
+                if not publications:
+                    # There is no producer: trying again at once for those who wait would be all that the loop does.
+                    publications = [publication for _, _, publication in queue.waiting]
+                    queue.waiting.clear()
+                _refuse(publications, error)
                 self._go_on(queue)
             else:
                 stored.add_done_callback(partial(self._arrived, producer, queue, publications))
