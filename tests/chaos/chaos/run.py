@@ -44,7 +44,6 @@ _IMPATIENT: Final = {
 
 _PEACE_SECONDS: Final = 5.0
 _RECEIPT_SECONDS: Final = 60.0
-_FATE_SECONDS: Final = 60.0
 _ENOUGH_TO_SEE_ALL: Final = 40
 
 
@@ -90,6 +89,11 @@ class Options:
     def grace_seconds(self) -> float:
         """How long a worker that was stopped may take to hear that a trigger is cancelled or paused."""
         return self.tempo.stop + 30.0
+
+    @property
+    def fate_seconds(self) -> float:
+        """How long what became of events may take to show, before the log that said so is taken for lost."""
+        return 15.0 if self.is_short else 60.0
 
     @property
     def drain_seconds(self) -> float:
@@ -207,7 +211,7 @@ class Run:
 
     async def _wait_and_read(self, stack: Stack, load: Load, tenants: list[Tenant], carrier: Carrier) -> History:
         await load.answered(self._options.drain_seconds)
-        requests = await evidence.fates(tenants, load.requests(), _FATE_SECONDS)
+        requests = await evidence.fates(tenants, load.requests(), self._options.fate_seconds)
         shown = {tenant.name: [row["id"] for row in await evidence.listed(tenant)] for tenant in tenants}
         accepted = {request.trigger_ids[0] for request in requests if request.trigger_ids}
         left = await evidence.over(tenants, accepted.union(*shown.values()), self._options.drain_seconds)
