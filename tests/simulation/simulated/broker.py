@@ -147,6 +147,9 @@ class SimulatedSource:
         self._check()
         return records
 
+    def is_behind(self) -> bool:
+        return self._inner.is_behind()
+
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         if self.evicted.is_set():
             return False

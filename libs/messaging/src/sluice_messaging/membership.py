@@ -154,10 +154,12 @@ class Membership:
 
         What comes after a pause is handed out at once, and only then does the next wait until it is worth while. It
         waits at the broker: to fetch each record as it comes would cost both sides more than anything done with it.
+        Where the broker holds more than it gave, there is company enough, and nothing waits.
         """
         clock = asyncio.get_running_loop().time
         tenure, records = await self._fetch(demand, demand.limit, POLL_SECONDS)
-        if records and len(records) < demand.limit and (left := self._next_at - clock()) > 0:
+        waits = bool(records) and len(records) < demand.limit and not self._source.is_behind()
+        if waits and (left := self._next_at - clock()) > 0:
             await pause(left, tenure.over)
             more, tries = True, 0
             while more and tries < _FETCHES_BEHIND and len(records) < demand.limit:

@@ -172,6 +172,10 @@ class MemorySource:
             records = await self._read(limit, without)
         return records
 
+    def is_behind(self) -> bool:
+        """Whether there is more to fetch; see `RecordSource`."""
+        return any(position < self._broker.end(partition) for partition, position in self._positions.items())
+
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Commit; see `RecordSource`."""
         self._broker.check()

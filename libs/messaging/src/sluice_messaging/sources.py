@@ -55,6 +55,10 @@ class RecordSource(Protocol):
         """
         ...
 
+    def is_behind(self) -> bool:
+        """Whether the last fetch left records at the broker, as far as is known, in the partitions that it was of."""
+        ...
+
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Store the next offsets to be handled. False when they are no longer this member's to commit.
 

@@ -309,3 +309,21 @@ async def _trickle(process: Assembly, topic: str, log: Log) -> bool:
     """Publish a little more, and tell whether `log` has got anything yet."""
     await process.publisher.publish(numbered(topic, 40, keys=40))
     return bool(log.records)
+
+
+async def test_a_backlog_is_handled_without_a_pause(stage: Stage) -> None:
+    topic, process = await stage.topic(), await stage.process()
+    handled = 0
+
+    async def count(records: Sequence[Record]) -> None:
+        nonlocal handled
+        handled += len(records)
+
+    # All in one partition, and more than the broker gives in one answer.
+    large = [OutboundRecord(topic, b"key", bytes(300_000)) for _ in range(12)]
+    for record in large:
+        await process.publisher.publish([record])
+    consumer = process.batch_consumer([topic], stage.group, count, max_records=100, max_wait=3_600)
+    async with stage.running(consumer):
+        # The last answer leaves nothing behind, so what it brings may wait for company.
+        await eventually(lambda: handled > len(large) / 2)

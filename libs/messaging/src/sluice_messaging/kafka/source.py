@@ -71,6 +71,7 @@ class KafkaSource:
             session_timeout_ms=round(session * 1_000),
             **SETTINGS,
         )
+        self._is_behind = False
 
     async def open(self, listener: AssignmentListener) -> None:
         """Join the group; see `RecordSource`. Topics are given with the listener: the constructor would lose it."""
@@ -93,7 +94,17 @@ class KafkaSource:
             fetched = await self._consumer.getmany(*wanted, timeout_ms=int(wait * 1_000), max_records=limit)
         except (KafkaError, OSError) as error:
             raise BrokerUnavailableError(repr(error)) from error
+        self._is_behind = any(self._holds_more(partition, batch[-1].offset) for partition, batch in fetched.items())
         return [record_from(consumed) for batch in fetched.values() for consumed in batch]
+
+    def is_behind(self) -> bool:
+        """Whether the last fetch left something; see `RecordSource`."""
+        return self._is_behind
+
+    def _holds_more(self, partition: TopicPartition, offset: int) -> bool:
+        with suppress(AssertionError):  # raised for a partition that was taken away meanwhile
+            return (self._consumer.highwater(partition) or 0) > offset + 1
+        return False
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Commit; see `RecordSource`. aiokafka by itself would try for ever to reach a coordinator."""
