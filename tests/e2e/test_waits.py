@@ -193,4 +193,5 @@ async def test_the_orchestrator_may_die_at_any_moment_and_everybody_goes_on_once
     await settled({"waiting": 0, "received": 150, "timed_out": 150})
     for place in (0, 74, 75, 149, 150, 299):
         end = "received" if place < 150 else "timed_out"
-        assert await rules.texts(numbers[place], 2) == ["first", end]
+        # Whose event came before the wait has both steps at one moment, and a kill may hold the first one up.
+        assert sorted(await rules.texts(numbers[place], 2)) == ["first", end]
