@@ -203,6 +203,18 @@ async def test_an_execution_that_is_not_due_yet_is_not_asked_about(scene: Scene,
     assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
 
 
+async def test_an_execution_that_is_not_due_and_has_ended_jobs_is_asked_about(scene: Scene, database: Database) -> None:
+    """Behind a wait people go on long before the last moment at which they may."""
+    await scene.start(2, known=1)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE executions SET scheduled_for = $1", START + timedelta(hours=10))
+    await scene.requests(SILENCE * 2)
+    assert not scene.asked.records
+    await scene.report(0)
+    await scene.requests(timedelta(seconds=1))
+    assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
+
+
 @pytest.mark.parametrize("column", ["cancelled_at", "failed_at"])
 async def test_what_is_stopped_before_it_starts_is_not_asked_about(
     scene: Scene, database: Database, column: str

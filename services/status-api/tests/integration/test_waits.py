@@ -189,6 +189,19 @@ async def test_an_execution_does_not_stand_still_while_whoever_is_open_waits(
     assert EXECUTION not in await standing()
 
 
+@pytest.mark.parametrize(("minutes", "ended", "is_asked"), [(50, 1, False), (50, 2, True), (70, 1, True)])
+async def test_that_somebody_waits_is_not_believed_for_ever(
+    projector: Projector, database: Database, minutes: int, ended: int, is_asked: bool
+) -> None:
+    """The word that a wait is over may have been lost: all have ended, or the last moment has passed."""
+    started = ExecutionStarted(**ABOUT, execution_id=EXECUTION, started_at=START, expected=2)
+    await projector.on_executions(records(planned(), started, report(0, 1)))
+    async with database.connection() as connection:
+        await connection.execute("UPDATE executions SET sent = $1, last_ended_at = $2", ended, START)
+    found = await StandstillStore(database).find(START + timedelta(minutes=minutes), [], 10)
+    assert (EXECUTION in [each.execution_id for each in found]) is is_asked
+
+
 async def test_nobody_can_say_whose_the_wait_of_somebody_erased_was(
     projector: Projector, waits: WaitStore, database: Database
 ) -> None:

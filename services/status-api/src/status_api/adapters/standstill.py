@@ -30,7 +30,13 @@ class StandstillStore:
                 return []
             rows = [
                 row
-                for question in (_sql.standing_still, _sql.never_started, _sql.never_planned, _sql.nameless)
+                for question in (
+                    _sql.standing_still,
+                    _sql.never_started,
+                    _sql.started_unheard,
+                    _sql.never_planned,
+                    _sql.nameless,
+                )
                 for row in await connection.fetch(question, before, without, limit)
             ]
             lanes = await connection.fetch(_sql.lanes, list({row["trigger_id"] for row in rows}))

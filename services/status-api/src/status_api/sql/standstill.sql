@@ -4,13 +4,16 @@ SELECT pg_try_advisory_xact_lock(hashtext('status.standstill'))
 
 -- name: standing_still
 -- Executions that were started before $1 and are not at their end, and of which nothing has ended since $1, the oldest
--- first; those of $2 are left out, and those of which whoever is open waits for an event. $3 at most.
+-- first; those of $2 are left out, and those of which whoever is open waits for an event. That somebody waits is
+-- believed as long as the step behind the wait is not due and somebody is open: the word that a wait is over may have
+-- been missed. $3 at most.
 SELECT execution_id, trigger_id, workspace_id, channel,
        commanded_total - sent - failed - filtered - cancelled - coalesce(never_commanded, 0) AS open
 FROM executions
 WHERE started_at IS NOT NULL
   AND (commanded_total IS NULL OR commanded_total > sent + failed + filtered + cancelled + coalesce(never_commanded, 0))
-  AND (commanded_total IS NOT NULL OR NOT EXISTS (
+  AND (commanded_total IS NOT NULL OR coalesce(scheduled_for, '-infinity') < $1
+       OR sent + failed + filtered + cancelled >= expected OR NOT EXISTS (
       SELECT FROM wait_steps w WHERE w.trigger_id = executions.trigger_id
       HAVING sum(w.waiting) > 0
          AND sum(w.waiting) + executions.sent + executions.failed + executions.filtered + executions.cancelled
@@ -28,6 +31,16 @@ FROM executions e
 JOIN triggers t USING (trigger_id)
 WHERE e.started_at IS NULL AND (e.scheduled_for IS NULL OR e.scheduled_for < $1)
   AND t.accepted_at < $1 AND t.cancelled_at IS NULL AND t.failed_at IS NULL
+  AND NOT execution_id = ANY ($2::uuid[])
+LIMIT $3
+
+-- name: started_unheard
+-- Executions of which jobs have ended, none of them since $1, and of which nobody has said that they have started:
+-- behind a wait they may start long before they are due.
+SELECT execution_id, trigger_id, workspace_id, channel, NULL::bigint AS open
+FROM executions
+WHERE started_at IS NULL AND commanded_total IS NULL AND sent + failed + filtered + cancelled > 0
+  AND coalesce(last_ended_at, '-infinity') < $1
   AND NOT execution_id = ANY ($2::uuid[])
 LIMIT $3
 
