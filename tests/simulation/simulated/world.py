@@ -33,6 +33,7 @@ OFTEN: Final = frozenset(
         "elect",
         "standing_still",
         "never_started",
+        "started_unheard",
         "never_planned",
         "nameless",
         "lanes",

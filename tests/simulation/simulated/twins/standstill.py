@@ -29,7 +29,7 @@ def standing_still(tx: Transaction, before: datetime, without: Sequence[UUID], l
         return (
             started is not None
             and (row["commanded_total"] is None or _open(row) > 0)
-            and not _open_only_for_waits(tx, row)
+            and not _open_only_for_waits(tx, row, before)
             and started < before
             and (row["last_ended_at"] or started) < before
         )
@@ -52,6 +52,18 @@ def never_started(tx: Transaction, before: datetime, without: Sequence[UUID], li
         )
 
     return [_shown(row, None) for row in _executions(tx, without, was_due)[:limit]]
+
+
+def started_unheard(tx: Transaction, before: datetime, without: Sequence[UUID], limit: int) -> list[Row]:
+    def is_unheard(row: Row) -> bool:
+        return (
+            row["started_at"] is None
+            and row["commanded_total"] is None
+            and _ended(row) > 0
+            and (row["last_ended_at"] or LONG_AGO) < before
+        )
+
+    return [_shown(row, None) for row in _executions(tx, without, is_unheard)[:limit]]
 
 
 def never_planned(tx: Transaction, before: datetime, without: Sequence[UUID], limit: int) -> list[Row]:
@@ -105,14 +117,24 @@ def _executions(tx: Transaction, without: Sequence[UUID], wanted: Callable[[Row]
     return [row for key, row in tx.rows("executions") if key not in without and wanted(row)]
 
 
-def _open_only_for_waits(tx: Transaction, row: Row) -> bool:
+def _open_only_for_waits(tx: Transaction, row: Row, before: datetime) -> bool:
     waiting = sum(step["waiting"] for key, step in tx.rows("wait_steps") if key[0] == row["trigger_id"])
-    ended = sum(row[name] for name in _ENDED)
-    return row["commanded_total"] is None and waiting > 0 and waiting + ended >= (row["expected"] or 0)
+    expected = row["expected"] or 0
+    return (
+        row["commanded_total"] is None
+        and (row["scheduled_for"] or LONG_AGO) >= before
+        and _ended(row) < expected
+        and waiting > 0
+        and waiting + _ended(row) >= expected
+    )
+
+
+def _ended(row: Row) -> int:
+    return sum(row[name] for name in _ENDED)
 
 
 def _open(row: Row) -> int:
-    total: int = row["commanded_total"] - sum(row[name] for name in _ENDED) - (row["never_commanded"] or 0)
+    total: int = row["commanded_total"] - _ended(row) - (row["never_commanded"] or 0)
     return total
 
 
