@@ -158,7 +158,21 @@ async def a_bit_of_everything(scene: Scene) -> str:
     await api.until(f"/api/v1/triggers/{triggers[1]}/ledger", lambda body: body["failed"] == 0 and body["open"] == 0)
     event = await api.post("/api/v1/events", {"event": f"bought_{scene.mark}", "contact": {"external_id": scene.mark}})
     await api.until(f"/api/v1/events/{event['event_id']}", lambda body: body["outcome"] == "unmatched")
+    await a_wait(scene)
     return triggers[-1]
+
+
+async def a_wait(scene: Scene) -> None:
+    """Have people wait for an event, and give up."""
+    wait = {"type": "wait_for_event", "step_id": "wait", "step_name": "Wait", "event": scene.mark, "timeout_minutes": 9}
+    last = {"step_id": "last", "step_name": "Last", "channel": "sms", "template_key": await scene.template("sms")}
+    name = f"wait_{scene.mark}"
+    await scene.workflow({"name": name, "type": "steps", "steps": [wait, last]})
+    trigger_id = await scene.start(name)
+    path = f"/api/v1/triggers/{trigger_id}/workflow"
+    await scene.api.until(path, lambda body: any(step["waiting"] for step in body.get("waits", [])))
+    await scene.api.post(f"/api/v1/triggers/{trigger_id}/cancel", {})
+    await scene.api.finished(trigger_id)
 
 
 async def a_trigger_that_cannot_be_planned(api: ApiClient, broker: Broker, like: str) -> None:
