@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +19,7 @@ import structlog
 
 from sluice_catalog.models import Contact
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_runtime.secrets import SecretBox
 from sluice_storage import statements
 from sluice_storage.database import Connection, Database
@@ -145,7 +145,7 @@ class Eraser:
                     raise
                 _log.warning("erasures.postponed", error=type(error).__name__)
             if done < AT_ONCE:
-                await _pause(stop, LOOK_SECONDS)
+                await pause(LOOK_SECONDS, stop)
 
 
 class Shredder:
@@ -164,10 +164,4 @@ class Shredder:
                 if not is_transient(error):
                     raise
                 _log.warning("erasures.kept_longer", error=type(error).__name__)
-            await _pause(stop, _SHRED_SECONDS)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+            await pause(_SHRED_SECONDS, stop)

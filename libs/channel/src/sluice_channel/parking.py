@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from sluice_contracts.vocabulary import Channel
 from sluice_messaging.errors import TransientError
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage import statements
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
@@ -86,6 +86,4 @@ class Parking:
                 _log.warning("receipts.retry_waits", error=type(error).__name__)
                 busy = False
             if not busy:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
-                        await stop.wait()
+                await pause(_LOOK_SECONDS, stop)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage import statements
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
@@ -58,6 +58,4 @@ class Purge:
                     raise
                 _log.warning("purge.waits", error=type(error).__name__)
             if gone < BATCH:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY_SECONDS):
-                        await stop.wait()
+                await pause(EVERY_SECONDS, stop)

@@ -11,10 +11,10 @@ import structlog
 
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.sources import RecordSource
-from sluice_messaging.tasks import pause
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
 from sluice_runtime.failpoints import FAILPOINTS
+from sluice_runtime.pausing import pause
 
 COMMIT_EVERY_SECONDS: Final = 0.5
 COMMITS_APART_SECONDS: Final = 0.25

@@ -13,7 +13,7 @@ from sluice_messaging.errors import BrokerUnavailableError, OffsetOrderError
 from sluice_messaging.membership import Dispatcher, Membership
 from sluice_messaging.retry import Backoff
 from sluice_messaging.sources import RecordSource
-from sluice_messaging.tasks import pause
+from sluice_runtime.pausing import pause
 
 _log = structlog.get_logger()
 

@@ -16,9 +16,10 @@ import structlog
 from sluice_messaging.committer import Committer
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.sources import RecordSource
-from sluice_messaging.tasks import cancelled, finished, pause
+from sluice_messaging.tasks import cancelled, finished
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
+from sluice_runtime.pausing import pause
 
 POLL_SECONDS: Final = 0.5
 STOP_DRAIN_SECONDS: Final = 5.0

@@ -24,10 +24,10 @@ from sluice_messaging.errors import DeadLetterLimitError, PoisonError, RecordToo
 from sluice_messaging.ports import BatchHandler, EventPublisher, IsTransient
 from sluice_messaging.records import Record
 from sluice_messaging.retry import Backoff
-from sluice_messaging.tasks import pause
 from sluice_messaging.tenure import Tenure
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_runtime.tracebacks import describe
 
 ATTEMPTS: Final = 3

@@ -14,7 +14,8 @@ from sluice_messaging.ports import RecordObserver
 from sluice_messaging.records import Record
 from sluice_messaging.retry import Backoff
 from sluice_messaging.sources import TableSource
-from sluice_messaging.tasks import cancelled, pause
+from sluice_messaging.tasks import cancelled
+from sluice_runtime.pausing import pause
 
 POLL_SECONDS: Final = 0.5
 

@@ -46,13 +46,3 @@ async def finished(name: str, step: Coroutine[Any, Any, Any], seconds: float) ->
         _log.warning("step.failed", step=name, error=repr(error))
         return False
     return True
-
-
-async def pause(seconds: float, ended: asyncio.Event) -> bool:
-    """Wait for `seconds`, or until `ended` is set; return whether it is."""
-    try:
-        async with asyncio.timeout(seconds):
-            await ended.wait()
-    except TimeoutError:
-        return ended.is_set()
-    return True

@@ -12,6 +12,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from sluice_runtime.pausing import pause
 from sluice_storage.errors import is_transient
 
 OnNotify = Callable[[str, str], Awaitable[None] | None]
@@ -60,7 +61,7 @@ class Listener:
                     raise
                 _log.warning("listener.disconnected", channels=self._channels, error=type(error).__name__)
             if not stop.is_set():
-                await _wait(stop, random.uniform(0.05, min(_LONGEST_WAIT_SECONDS, 0.2 * 2 ** min(failures, 8))))
+                await pause(random.uniform(0.05, min(_LONGEST_WAIT_SECONDS, 0.2 * 2 ** min(failures, 8))), stop)
                 failures += 1
 
     async def _listen(self, stop: asyncio.Event) -> bool:
@@ -114,9 +115,3 @@ async def _call(callback: Callable[..., Awaitable[None] | None], *arguments: Any
             await result
     except Exception:  # noqa: BLE001 - a callback that fails must not stop the others from being called
         _log.exception("listener.callback_failed")
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

@@ -11,7 +11,6 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -27,6 +26,7 @@ from sluice_channel.sandbox.behaviours import Behaviour
 from sluice_channel.sandbox.receipts import SandboxReceipt
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_runtime.portions import portions
 from sluice_storage import statements
 from sluice_storage.database import Database
@@ -127,25 +127,25 @@ class Playback:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Play until `stop` is set. Fits `Service.loops`."""
-        pause = _IDLE_SECONDS
+        seconds = _IDLE_SECONDS
         timeout = aiohttp.ClientTimeout(total=15, connect=3)
         async with aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": _BROWSER}) as session:
             while not stop.is_set():
                 try:
                     played = await self.play(session)
-                    pause = _IDLE_SECONDS
+                    seconds = _IDLE_SECONDS
                 except (DoorShutError, aiohttp.ClientError, TimeoutError) as error:
                     _log.warning("sandbox.door_shut", error=str(error) or type(error).__name__)
-                    played, pause = 0, min(pause * 2, _LONGEST_PAUSE)
+                    played, seconds = 0, min(seconds * 2, _LONGEST_PAUSE)
                 except Exception as error:
                     if not is_transient(error):
                         raise
                     _log.warning("sandbox.playback_waits", error=type(error).__name__)
-                    played, pause = 0, min(pause * 2, _LONGEST_PAUSE)
+                    played, seconds = 0, min(seconds * 2, _LONGEST_PAUSE)
                 if not played:
-                    await self._rest(stop, pause)
+                    await self._rest(stop, seconds)
                 elif played < CALLBACK_SIZE:
-                    await _until(stop, GATHERING_SECONDS)
+                    await pause(GATHERING_SECONDS, stop)
 
     async def play(self, session: aiohttp.ClientSession) -> int:
         """Play what is due; return how many messages that were.
@@ -276,10 +276,4 @@ class Playback:
         for wait in waits:
             wait.cancel()
         if not stop.is_set():
-            await _until(stop, self._delay.total_seconds())
-
-
-async def _until(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+            await pause(self._delay.total_seconds(), stop)

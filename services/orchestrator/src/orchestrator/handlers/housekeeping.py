@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +14,7 @@ from orchestrator.adapters.ages import oldest_work
 from orchestrator.adapters.records import forget_triggers, note_spent_triggers
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 
@@ -78,8 +78,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], stop: asyn
             if not is_transient(error):
                 raise
             _log.warning("housekeeping.delayed", error=type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)
+        await pause(seconds, stop)
 
 
 def _age(since: datetime | None, now: datetime) -> float:

@@ -29,6 +29,7 @@ from sluice_messaging.ports import BatchHandler, EventPublisher
 from sluice_messaging.records import OutboundRecord, Record, outbound
 from sluice_runtime.clock import Clock
 from sluice_runtime.failpoints import FAILPOINTS
+from sluice_runtime.pausing import pause
 from sluice_storage.database import Database
 from sluice_storage.errors import is_transient
 
@@ -56,7 +57,7 @@ class ContactWatch:
                 _log.warning("contact_changes.delayed", error=type(error).__name__)
                 told = 0
             if not told:
-                await _rest(stop, self._poll_seconds)
+                await pause(self._poll_seconds, stop)
 
     async def tell(self) -> int:
         """Tell the oldest changes as events; return how many changes there were."""
@@ -158,11 +159,3 @@ def _replies(report: dict[str, Any]) -> list[Reply]:
 
 def _record(event: EventOccurred) -> OutboundRecord:
     return outbound(EVENTS, event)
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

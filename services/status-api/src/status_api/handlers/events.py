@@ -18,6 +18,7 @@ from sluice_messaging.records import Record
 from sluice_runtime.clock import Clock
 from sluice_runtime.http.operations import Call, Operation
 from sluice_runtime.http.problems import not_found
+from sluice_runtime.pausing import pause
 from sluice_storage.errors import is_transient
 from status_api.adapters.event_store import EventFilter, EventOutcome, EventPlace, EventRow, EventStore
 from status_api.domain.paging import BadCursorError, pagination, read_cursor
@@ -162,15 +163,7 @@ class EventForgetter:
                 _log.warning("events.not_forgotten", error=type(error).__name__)
                 forgotten = 0
             if forgotten < _FORGET_BATCH:
-                await _pause(stop, _FORGET_SECONDS)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
+                await pause(_FORGET_SECONDS, stop)
 
 
 def _read(record: Record) -> EventsEvaluated:

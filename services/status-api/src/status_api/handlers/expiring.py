@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage.errors import is_transient
 from status_api.adapters.retention import Retention
 from status_api.adapters.status_store import StatusStore, TriggerFilter, TriggerPlace
@@ -45,12 +46,12 @@ class Expirer:
             try:
                 await self.expire(stop)
                 while not stop.is_set() and await self._retention.remove():
-                    await _pause(stop, _PAUSE_SECONDS)
+                    await pause(_PAUSE_SECONDS, stop)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 _log.warning("triggers.kept_longer", error=type(error).__name__)
-            await _pause(stop, EVERY_SECONDS)
+            await pause(EVERY_SECONDS, stop)
 
     async def expire(self, stop: asyncio.Event) -> int:
         """Have everything vanish that is over for long enough; return how many triggers that were."""
@@ -75,11 +76,3 @@ class Expirer:
             last = triggers[-1] if len(triggers) == TRIGGERS_AT_ONCE else None
             place = None if last is None else TriggerPlace(last.accepted_at, last.trigger_id)
         return expired
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -22,6 +22,7 @@ from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord, outbound
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage.errors import is_transient
 from status_api.domain.standstill import Known, Patience, Standstill
 
@@ -57,7 +58,7 @@ class Asker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look now and then until `stop` is set. Fits `Service.loops`."""
-        pause = min(self._silence.total_seconds() / 4, _LONGEST_LOOK_SECONDS)
+        seconds = min(self._silence.total_seconds() / 4, _LONGEST_LOOK_SECONDS)
         while not stop.is_set():
             try:
                 await self.look()
@@ -67,11 +68,7 @@ class Asker:
                 if not is_transient(error):
                     raise
                 _log.warning("standstill.postponed", error=type(error).__name__)
-            try:
-                async with asyncio.timeout(pause):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await pause(seconds, stop)
 
     async def look(self) -> int:
         """Ask about what stands still now; return how many executions that were."""

@@ -10,6 +10,7 @@ import structlog
 
 from sluice_runtime import metrics
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 from sluice_storage.errors import is_transient
 
 SWEEP_SECONDS: Final = 1.0
@@ -45,7 +46,7 @@ class Sweeper:
         """Sweep until `stop` is set. Fits `Service.loops`."""
         while not stop.is_set():
             if not await self._sweep():
-                await _pause(stop, SWEEP_SECONDS)
+                await pause(SWEEP_SECONDS, stop)
 
     async def _sweep(self) -> int:
         try:
@@ -71,7 +72,7 @@ class Gauge:
         """Measure until `stop` is set. Fits `Service.loops`."""
         while not stop.is_set():
             await self._measure()
-            await _pause(stop, MEASURE_SECONDS)
+            await pause(MEASURE_SECONDS, stop)
 
     async def _measure(self) -> None:
         try:
@@ -83,11 +84,3 @@ class Gauge:
             return
         age = 0.0 if started_at is None else (self._clock.now() - started_at).total_seconds()
         metrics.OLDEST_OPEN_SECONDS.set(max(0.0, age))
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC
 from typing import Final
 
@@ -12,6 +11,7 @@ import structlog
 from ingest.doors.streams.activity import StreamActivity
 from sluice_catalog.stream_counts import StreamCounts
 from sluice_runtime.clock import Clock
+from sluice_runtime.pausing import pause
 
 _SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 5.0
@@ -31,8 +31,7 @@ class ActivityWriter:
         """Write until `stop` is set, and then what is left. Fits `Service.loops`."""
         wait = _SECONDS
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
+            await pause(wait, stop)
             wait = _SECONDS if await self.write() else _AWAY_SECONDS
         await self.write()
 
