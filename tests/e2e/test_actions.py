@@ -27,8 +27,7 @@ async def audience(api: ApiClient, size: int) -> str:
         {"external_id": f"{mark}-{place}", "phone_number": f"+1415557{place:04d}", "tags": [mark]}
         for place in range(size)
     ]
-    for start in range(0, size, 1000):
-        await api.post("/api/v1/contacts/bulk", {"contacts": contacts[start : start + 1000]})
+    await api.add_contacts(contacts)
     return mark
 
 
@@ -87,7 +86,7 @@ async def test_failed_jobs_can_be_tried_again_and_only_they(api: ApiClient) -> N
         {"external_id": f"{mark}-bad", "phone_number": "+15005550001", "tags": [mark]},
         {"external_id": f"{mark}-good", "phone_number": "+14155550144", "tags": [mark]},
     ]
-    await api.post("/api/v1/contacts/bulk", {"contacts": contacts})
+    await api.add_contacts(contacts)
     sent = await api.post("/api/v1/sms/send", {"recipient_type": "tag", "tags": [mark], "text": "Hello"})
     over = await api.finished(sent["trigger_id"])
     assert (over["summary"]["sent"], over["summary"]["failed"]) == (1, 1)

@@ -11,6 +11,7 @@ import pytest
 from api_client import ApiClient, wait_until
 from scene import Scene
 from sluice_local.stack import Stack
+from tenant import new_number
 
 pytestmark = pytest.mark.e2e
 
@@ -59,7 +60,7 @@ async def places_that_know(database: asyncpg.Connection[Any], texts: list[str]) 
 
 async def test_after_an_erasure_no_schema_knows_the_address(api: ApiClient, database: asyncpg.Connection[Any]) -> None:
     scene = Scene(api)
-    phone, email = f"+1415{int(scene.mark, 16) % 10_000_000:07d}", f"ada.{scene.mark}@erased.test"
+    phone, email = new_number(), f"ada.{scene.mark}@erased.test"
     stays = f"bob.{scene.mark}@stays.test"
     ada, _ = await scene.contacts(
         0, {"phone_number": phone, "email": email}, {"phone_number": "+14155570042", "email": stays}

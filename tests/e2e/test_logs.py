@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import pytest
 
@@ -20,7 +19,7 @@ from broker import Broker
 from doubles import HANG_UP, Answer, Twilio, running
 from sluice_local.options import SERVICES
 from sluice_local.stack import Stack
-from tenant import Tenant, new_tenant
+from tenant import Tenant, new_number, new_tenant
 
 pytestmark = pytest.mark.e2e
 
@@ -34,8 +33,8 @@ class Known:
 
     def __init__(self) -> None:
         self.token = secrets.token_hex(6)
-        self.digits = f"415{2_000_000 + uuid4().int % 7_999_999:07d}"
-        self.phone = f"+1{self.digits}"
+        self.phone = new_number()
+        self.digits = self.phone.removeprefix("+1")
         self.local_part = f"zelda.{self.token}"
         self.email = f"{self.local_part}@example.test"
         self.words = f"xyzzy-{self.token}"

@@ -80,7 +80,7 @@ async def test_services_that_are_stopped_under_load_lose_and_double_nothing(
         {"external_id": f"{mark}-{place}", "phone_number": f"+1415556{place:04d}", "tags": [mark]}
         for place in range(1000)
     ]
-    await api.post("/api/v1/contacts/bulk", {"contacts": contacts})
+    await api.add_contacts(contacts)
     audience = {"recipient_type": "tag", "tags": [mark], "text": "Sale", "category": "marketing"}
     broadcast = await api.post("/api/v1/sms/send", audience)
     accepted = []

@@ -101,7 +101,7 @@ class Sender:
         contacts = [
             {"external_id": f"{mark}-{place}", "phone_number": telephone} for place, telephone in enumerate(telephones)
         ]
-        await self.api.post("/api/v1/contacts/bulk", {"contacts": contacts})
+        await self.api.add_contacts(contacts)
         recipients = {
             "recipient_type": "contacts",
             "contact_external_ids": [contact["external_id"] for contact in contacts],

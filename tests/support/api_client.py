@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 
 DEADLINE_SECONDS = 30.0
+BULK = 1000
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -66,6 +67,13 @@ class ApiClient:
         response = await self.call("POST", path, json=json, **options)
         assert 200 <= response.status < 300, (path, response.status, response.body)
         return response.body
+
+    async def add_contacts(self, contacts: Sequence[Mapping[str, Any]]) -> None:
+        """Create contacts in bulk calls; one that is refused fails the test with the reason."""
+        for first in range(0, len(contacts), BULK):
+            answer = await self.post("/api/v1/contacts/bulk", {"contacts": contacts[first : first + BULK]})
+            refused = [result for result in answer["results"] if result["status"] == "failed"]
+            assert not refused, refused
 
     async def finished(self, trigger_id: str, seconds: float = DEADLINE_SECONDS) -> Any:
         """Wait until a trigger is over, and return its summary."""

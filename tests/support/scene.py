@@ -31,8 +31,7 @@ class Scene:
             {"external_id": f"{tag}-{place}", "tags": [tag], "name": "Ada L", **fields}
             for place, fields in enumerate([*ordinary, *special])
         ]
-        for first in range(0, len(contacts), 1000):
-            await self.api.post("/api/v1/contacts/bulk", {"contacts": contacts[first : first + 1000]})
+        await self.api.add_contacts(contacts)
         return [contact["external_id"] for contact in contacts]
 
     async def template(self, channel: str, category: str = "marketing") -> str:

@@ -44,8 +44,7 @@ class Tenant:
         contacts = [
             {"external_id": f"{tag}-{place}", "name": "Ada L", "tags": [tag], **one} for place, one in enumerate(fields)
         ]
-        for first in range(0, len(contacts), 1000):
-            await self.api.post("/api/v1/contacts/bulk", {"contacts": contacts[first : first + 1000]})
+        await self.api.add_contacts(contacts)
         return [contact["external_id"] for contact in contacts]
 
     async def template(self, channel: str, **variant: Any) -> str:
