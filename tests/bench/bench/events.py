@@ -16,15 +16,11 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import orjson
-
 from bench.audience import make_audience
-from bench.bare import TOPIC
-from bench.bulk import CALLERS, ITEMS, raw_rate
+from bench.bulk import ITEMS, measure_door
 from bench.campaigns import make_template
-from bench.figures import Figure, median
+from bench.figures import Figure
 from bench.fold import publish, workspace_of
-from bench.load import put_load, request
 from bench.rig import CONSUMERS, Rig, until
 from sluice_contracts import topics
 from sluice_contracts.identifiers import new_id
@@ -80,26 +76,9 @@ class EventMaker:
 
 
 async def _measure_in(rig: Rig, maker: EventMaker) -> Figure:
-    sizes = rig.sizes
     event = {"event": "nobody.listens", "contact_external_id": "user_123", "data": {"order": {"id": "o", "total": 1}}}
-    ours = request("POST", BULK, rig.key, orjson.dumps({"events": [event] * ITEMS}))
-    ports = rig.ports("ingest", sizes.ingest_copies)
     value = maker.record("user_123").value
-    limits, rates, p99s = [], [], []
-    await rig.make_topic(TOPIC, 6)
-    with rig.halted(*CONSUMERS):
-        (await put_load(ports, CALLERS, 1.0, lambda: ours)).require(200)
-        for _ in range(sizes.rounds):
-            limits.append(await raw_rate(rig.stack.connections.kafka, value, sizes.round_seconds))
-            with rig.meter() as meter:
-                answers = await put_load(ports, CALLERS, sizes.round_seconds, lambda: ours)
-            answers.require(200)
-            rates.append(answers.rate * ITEMS)
-            p99s.append(answers.p99_ms)
-    return Figure(
-        "events in", median(rates), "events/s", median(limits), "one process that only appends the same bytes",
-        median(p99s), meter.peak_rss_mb, {"rounds": rates, **meter.detail(len(answers.latencies) * ITEMS)},
-    )  # fmt: skip
+    return await measure_door(rig, "events in", "events/s", BULK, {"events": [event] * ITEMS}, value)
 
 
 async def _measure_triggers(rig: Rig, name: str, records: Sequence[OutboundRecord]) -> Figure:
