@@ -26,6 +26,7 @@ from sluice_catalog.models import (
 )
 from sluice_catalog.snapshot_tables import READERS
 from sluice_catalog.streams import Stream, StreamEvent, StreamToken
+from sluice_runtime.pausing import pause_until_any
 from sluice_runtime.secrets import SecretBox
 from sluice_storage import statements
 from sluice_storage.database import Database
@@ -167,7 +168,7 @@ class CatalogSnapshot:
                 except Exception as error:  # noqa: BLE001 - whatever it is, what was seen last goes on serving
                     _log.warning("catalog.refresh_failed", error=type(error).__name__, tables=sorted(self._changed))
                     wait = _RETRY_SECONDS
-            await _wait_for_any(self._woken, stop, seconds=wait)
+            await pause_until_any(self._woken, stop, seconds=max(wait, 0))
 
     async def _read(self, names: Collection[str]) -> dict[str, Any]:
         async with self._database.connection() as connection:
@@ -175,12 +176,3 @@ class CatalogSnapshot:
                 name: READERS[name](await connection.fetch(getattr(_statements, name)), self._secret_box)
                 for name in names
             }
-
-
-async def _wait_for_any(*events: asyncio.Event, seconds: float) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()

@@ -8,7 +8,6 @@ whoever serves its path.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from datetime import timedelta
 from time import monotonic
@@ -19,6 +18,7 @@ import structlog
 
 from sluice_runtime.clock import Clock
 from sluice_runtime.http.guard.answers import KEPT_FOR, Answer, Place, Verdict
+from sluice_runtime.pausing import pause, pause_until_any
 from sluice_runtime.secrets import SealedTextError, SecretBox, derive_key
 from sluice_storage.database import Database
 from sluice_storage.statements import load
@@ -104,14 +104,10 @@ class PostgresAnswers:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is waiting until `stop` is set, and then what is left; forget what is older than a day."""
-        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            filled = asyncio.create_task(self._filled.wait())
-            await asyncio.wait({filled, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=_CLEAN_SECONDS)
-            filled.cancel()
+            await pause_until_any(self._filled, stop, seconds=_CLEAN_SECONDS)
             if not await self._tried():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+                await pause(_PAUSE_SECONDS, stop)
         await self._tried()
 
     async def _tried(self) -> bool:

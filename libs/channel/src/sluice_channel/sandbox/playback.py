@@ -26,7 +26,7 @@ from sluice_channel.sandbox.behaviours import Behaviour
 from sluice_channel.sandbox.receipts import SandboxReceipt
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
-from sluice_runtime.pausing import pause
+from sluice_runtime.pausing import pause, pause_until_any
 from sluice_runtime.portions import portions
 from sluice_storage import statements
 from sluice_storage.database import Database
@@ -271,9 +271,6 @@ class Playback:
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
         """Wait for something to play, but no longer than `seconds`; then let its delay pass."""
         self._woken.clear()
-        waits = [asyncio.ensure_future(self._woken.wait()), asyncio.ensure_future(stop.wait())]
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await pause_until_any(self._woken, stop, seconds=seconds)
         if not stop.is_set():
             await pause(self._delay.total_seconds(), stop)

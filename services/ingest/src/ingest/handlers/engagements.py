@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from typing import Final
 
@@ -14,6 +13,7 @@ from sluice_contracts.messages.receipt import TrackingReceived
 from sluice_messaging.errors import TransientError
 from sluice_messaging.ports import EventPublisher
 from sluice_messaging.records import OutboundRecord, outbound
+from sluice_runtime.pausing import pause, pause_until_any
 
 _BATCH: Final = 500
 _PAUSE_SECONDS: Final = 1.0
@@ -44,14 +44,10 @@ class Engagements:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish what is waiting until `stop` is set, and then what is left, if the broker takes it."""
-        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            filled = asyncio.create_task(self._filled.wait())
-            await asyncio.wait({filled, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            filled.cancel()
+            await pause_until_any(self._filled, stop)
             if not await self._flush():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+                await pause(_PAUSE_SECONDS, stop)
         if not await self._flush() and self._waiting:
             _log.warning("engagements.lost", count=len(self._waiting))
 

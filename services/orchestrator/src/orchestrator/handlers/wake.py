@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sluice_contracts.vocabulary import Lane
+from sluice_runtime.pausing import pause_until_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,7 @@ class Sleeper:
         """Return after `seconds`, on a signal, or when `stop` is set."""
         if stop.is_set():
             return
-        waits = [asyncio.ensure_future(self._event.wait()), asyncio.ensure_future(stop.wait())]
         try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await pause_until_any(self._event, stop, seconds=seconds)
         finally:
-            for wait in waits:
-                wait.cancel()
             self._event.clear()
