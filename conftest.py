@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 
 from sluice_local import postgres, processes
@@ -25,14 +26,25 @@ from sluice_local.postgres import Postgres
 
 _OWN_FOLDER = pytest.StashKey[Path]()
 
+# The same examples in every run, however slow the machine: what is green stays green until the code changes.
+# `make test T="--hypothesis-profile=default …"` looks for new ones.
+hypothesis.settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("same")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each session of root's a temporary folder to itself.
+    """Give each worker ports of its own, and each session of root's a temporary folder to itself.
 
     PostgreSQL runs under another account then and must be able to pass through the folders above its data, but pytest
     closes the folder that all sessions share to other accounts whenever one starts.
     """
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        each = 10_000 // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        first = 20_000 + int(worker.removeprefix("gw")) * each
+        os.environ["SLUICE_PORTS"] = f"{first}-{first + each}"
     if os.geteuid() == 0 and config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="sluice-tests-")
         config.stash[_OWN_FOLDER] = Path(config.option.basetemp)

@@ -97,3 +97,10 @@ def test_a_free_port_is_not_one_that_is_taken() -> None:
     assert processes.is_free(port)
     with pytest.raises(StartError, match="no free port"):
         processes.free_port(taken=range(20_000, 30_000))
+
+
+def test_ports_can_be_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_PORTS", "29990-30000")
+    assert 29_990 <= processes.free_port() < 30_000
+    with pytest.raises(StartError, match="between 29990 and 30000"):
+        processes.free_port(taken=range(29_990, 30_000))

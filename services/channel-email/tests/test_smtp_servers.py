@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from sluice_channel.provider import (
     Retry,
 )
 from sluice_contracts.vocabulary import Channel
+from sluice_local.processes import free_port
 
 NOBODY = UUID(int=0)
 
@@ -52,12 +52,6 @@ async def provider_for(port: int, **config: Any) -> AsyncIterator[SmtpProvider]:
         yield provider
     finally:
         await provider.close()
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Inbox:
@@ -111,11 +105,11 @@ def sink() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=5)
+        process.wait(timeout=30)
 
 
 async def connected(port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 from uuid import UUID
@@ -35,6 +33,7 @@ from sluice_channel.provider import (
 )
 from sluice_channel.signatures import SignedRequest, verify
 from sluice_contracts.vocabulary import Channel, Engagement, MessageState, SuppressionReason
+from sluice_local.processes import free_port
 
 SID = "AC" + "0" * 32
 REFERENCE = "a" * 48
@@ -87,9 +86,7 @@ def test_a_server_error_is_retried_and_a_success_without_a_sid_is_in_doubt() -> 
 
 
 async def test_a_connection_that_was_never_made_is_retried() -> None:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     provider = provider_at(f"http://127.0.0.1:{port}")
     (outcome,) = await provider.send([message()])
     await provider.close()
@@ -166,9 +163,7 @@ def _prism() -> tuple[str, Path]:
     document = modules / "@twilio/cli-core/src/services/twilio-api/twilio_api_v2010.json"
     if program and document.is_file():
         return program, document
-    wanted = (
-        "npm packages @stoplight/prism-cli and @twilio/cli-core are missing; NODE_TOOLS names where they are installed"
-    )
+    wanted = "npm's @stoplight/prism-cli and @twilio/cli-core are missing; SLUICE_NODE_MODULES names where they are"
     if os.environ.get("CI") == "true":
         pytest.fail(wanted)
     pytest.skip(wanted)
@@ -177,9 +172,7 @@ def _prism() -> tuple[str, Path]:
 @pytest.fixture
 async def twilio_mock() -> AsyncIterator[str]:
     program, document = _prism()
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         program,
         "mock",
@@ -192,7 +185,7 @@ async def twilio_mock() -> AsyncIterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(60), aiohttp.ClientSession() as client:
+        async with asyncio.timeout(180), aiohttp.ClientSession() as client:
             while True:
                 try:
                     await client.get(f"http://127.0.0.1:{port}/")
