@@ -131,7 +131,7 @@ class Postgres:
         command = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
+    def wait_ready(self, timeout: float = 90.0) -> None:
         """Return once queries are answered; raises StartError with the end of the log."""
         if self.process is None:
             raise StartError("PostgreSQL was not started")

@@ -70,7 +70,7 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def start(self, timeout: float = 90.0) -> None:
+    def start(self, timeout: float = 180.0) -> None:
         """Start everything and return once a request would really work. Raises StartError with the end of the log."""
         self.stop()
         log = self.data.log("sluice")
@@ -153,7 +153,7 @@ class Stack:
         """Move the clock of every service forward."""
         self.data.advance_clock(by)
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
         """Return once `condition` holds; raises TimeoutError saying `what` did not come true."""
         deadline = time.monotonic() + timeout
         while not condition():

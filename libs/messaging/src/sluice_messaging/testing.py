@@ -68,7 +68,7 @@ class Stage(ABC):
 
         async def finish() -> None:
             stop.set()
-            await asyncio.wait_for(asyncio.shield(task), 15)
+            await asyncio.wait_for(asyncio.shield(task), 60)
 
         try:
             yield finish
@@ -125,6 +125,8 @@ class KafkaStage(Stage):
     async def topic(self) -> str:
         name = f"topic-{uuid.uuid4().hex[:12]}"
         await self.admin.create_topics([NewTopic(name, PARTITIONS, 1), NewTopic(f"{name}.dlq", 1, 1)])
+        async with self._reader() as reader:  # which asks again until the broker leads every partition
+            await reader.end_offsets([TopicPartition(name, number) for number in range(PARTITIONS)])
         return name
 
     async def lag(self, topic: str) -> int:
@@ -161,7 +163,7 @@ class KafkaStage(Stage):
         return AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 30.0) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 60.0) -> None:
     """Wait for `condition` to hold."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

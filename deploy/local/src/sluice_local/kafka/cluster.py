@@ -132,7 +132,7 @@ class Kafka:
         """Tell whether every broker accepts clients (a broker listens only once it has caught up with the metadata)."""
         return all(processes.is_listening(port.client) for port in self.ports)
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 90.0) -> None:
         """Return once all brokers accept clients; raises StartError with the end of the log."""
         for node, process in self.processes.items():
             port = self.ports[node - 1].client
