@@ -69,7 +69,7 @@ async def test_what_a_carrier_takes_is_in_its_journal_and_its_receipt_is_signed_
     application.router.add_post("/{path:.*}", take)
     async with TestServer(application) as door:
         assert await text(carrier, str(door.make_url("/callbacks/sms/1?ref=abc"))) == 201
-        form, url = await asyncio.wait_for(receipts.get(), 10)
+        form, url = await asyncio.wait_for(receipts.get(), 60)
     assert form["MessageStatus"] == "delivered"
     assert RequestValidator(TOKEN).validate(url, form, signatures[0])
     (got,) = journal.read()
@@ -89,7 +89,7 @@ async def test_a_carrier_that_takes_nothing_writes_nothing_down(
 async def test_a_silent_carrier_has_the_message_and_hangs_up(carrier: Carrier, journal: Journal) -> None:
     carrier.mood = Mood.SILENT
     calling = asyncio.create_task(text(carrier))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not list(journal.read()):  # noqa: ASYNC110 (a file: no event)
             await asyncio.sleep(0.01)
     assert not calling.done()
@@ -121,7 +121,7 @@ async def test_a_relay_in_a_bad_mood_takes_nothing_and_is_well_again_afterwards(
 async def test_a_relay_that_throttles_asks_a_caller_who_is_in_already_to_come_back_later(
     relay: Relay, journal: Journal
 ) -> None:
-    client = SMTP(hostname="127.0.0.1", port=relay.account(1)["config"]["port"], start_tls=False, timeout=5)
+    client = SMTP(hostname="127.0.0.1", port=relay.account(1)["config"]["port"], start_tls=False, timeout=60)
     async with client:
         await relay.turn(Mood.THROTTLING)
         with pytest.raises(SMTPRecipientsRefused) as refused:

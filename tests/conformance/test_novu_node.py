@@ -37,7 +37,7 @@ def run(script: str, package: str, place: NovuPlace, number: str) -> list[str]:
         env={**os.environ, "SLUICE_NODE_MODULES": str(node_modules())},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from api_client import DEADLINE_SECONDS
 from sluice_local.api_document import document
 from sluice_local.stack import Stack
 from sluice_runtime.http.protocol import LONGEST_LINE
@@ -62,7 +63,7 @@ class Place:
 
     def _make(self, what: str, body: Any) -> Any:
         request = Request(f"{self.base_url}/api/v1/{what}", json.dumps(body).encode(), self.headers)  # noqa: S310
-        with urlopen(request, timeout=20) as answer:  # noqa: S310 - the stack that the test started
+        with urlopen(request, timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 - the stack that the test started
             return json.load(answer)
 
     def lead_somewhere(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def test_every_answer_is_one_that_the_document_allows(place: Place, label: str) 
             assume(len(quote(str(case.query) + str(case.path_parameters))) < LONGEST_LINE)
             for parameters in (case.path_parameters, place.lead_somewhere(case.path_parameters or {})):
                 case.path_parameters = parameters
-                response = case.call(base_url=place.base_url, headers=place.headers, timeout=20)
+                response = case.call(base_url=place.base_url, headers=place.headers, timeout=DEADLINE_SECONDS)
                 case.validate_response(response, checks=CHECKS)
                 if not parameters:
                     break

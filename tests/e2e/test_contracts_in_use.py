@@ -146,7 +146,11 @@ async def a_bit_of_everything(scene: Scene) -> str:
     api = scene.api
     people = ({"email": f"engaged+{scene.mark}@sandbox.test"}, {"email": f"invalid+{scene.mark}@sandbox.test"})
     await scene.contacts(3, *people)
-    triggers = [*[await scene.broadcast(channel) for channel in CHANNELS], await scene.group(), await scene.steps(0, 1)]
+    triggers = [
+        *[await scene.broadcast(channel) for channel in CHANNELS],
+        await scene.group(),
+        await scene.steps(0, 600),
+    ]
     waiting = triggers.pop()
     for trigger_id in triggers:
         await api.finished(trigger_id)

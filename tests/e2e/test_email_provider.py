@@ -352,7 +352,7 @@ def sink() -> Iterator[tuple[int, Path]]:
             yield port, mails
         finally:
             process.terminate()
-            process.wait(timeout=5)
+            process.wait(timeout=30)
 
 
 async def test_two_thousand_people_get_their_mail_once_each_over_a_relay_that_pipelines(

@@ -209,5 +209,6 @@ def lines_of(stack: Stack) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return what every service has written, line by line."""
     for service in SERVICES:
         for file in sorted(Path(stack.data.logs).glob(f"{service}*.log")):
-            for line in file.read_text().splitlines():
+            *lines, _ = file.read_text().split("\n")  # the last one may still be being written
+            for line in lines:
                 yield service, json.loads(line)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -55,7 +55,7 @@ class Calls:
         self._token = (await api.post("/api/v1/streams", stream))["token"]
         business = (await api.get("/api/v1/workspace"))["id"]
         held = {"recipient_type": "direct_sms", "direct_sms": "+14155550199", "text": "x"}
-        held["trigger_at"] = "2026-12-31T00:00:00Z"
+        held["trigger_at"] = (datetime.now(UTC) + timedelta(days=90)).isoformat()
         trigger = (await api.post("/api/v1/sms/send", held))["trigger_id"]
         await api.get(f"/api/v1/triggers/{trigger}")
         self._paths = {

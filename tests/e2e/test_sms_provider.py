@@ -300,7 +300,7 @@ async def test_a_slow_account_gets_no_more_than_its_rate(tenant: Tenant, twilio:
     over = await tenant.api.finished(trigger)
     assert over["summary"]["sent"] == 100
     assert Counter(request["To"] for request in twilio.requests) == Counter(one["phone_number"] for one in people)
-    times = sorted(twilio.times)
-    assert 4 <= times[-1] - times[0] <= 12
-    for start in times:
-        assert sum(start <= time < start + 1 for time in times) <= 30
+    # A busy machine lets requests arrive late, and then close together, but never before their time.
+    began, *times = sorted(twilio.times)
+    for place, time in enumerate(times, start=1):
+        assert time - began >= (place - 30) / 20

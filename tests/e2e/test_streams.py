@@ -14,7 +14,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from api_client import ApiClient, Response, wait_until
+from api_client import DEADLINE_SECONDS, ApiClient, Response, wait_until
 from programs import program
 from sluice_local.stack import Stack
 from tenant import Tenant, new_tenant
@@ -27,6 +27,8 @@ DOCUMENTED = {
     "property2": "two",
 }
 STREAMS = "/api/v1/streams"
+UNREACHABLE = {"account_sid": "AC" + "0" * 32, "from": "+15005550006", "base_url": "http://127.0.0.1:9"}
+"""The configuration of an account whose provider nobody reaches."""
 RUN = {
     "shell": ["sh"],
     "javascript": ["node"],
@@ -49,7 +51,7 @@ def key(stack: Stack) -> str:
 async def tenant(stack: Stack, key: str) -> AsyncIterator[Tenant]:
     async with (
         ApiClient(stack.base_url, key) as api,
-        aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=20)) as public,
+        aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=DEADLINE_SECONDS)) as public,
     ):
         yield Tenant(stack, api, public)
 
@@ -74,6 +76,12 @@ async def call(tenant: Tenant, token: str, path: str, body: Any, method: str = "
 
 async def fire(tenant: Tenant, stream: dict[str, Any], body: Any = DOCUMENTED, **headers: str) -> Response:
     return await call(tenant, stream["token"], f"{STREAMS}/{stream['key']}/events", body, **headers)
+
+
+async def unreachable_account(tenant: Tenant) -> str:
+    """Create an account whose messages wait for ever; return its id."""
+    more = {"name": uuid4().hex, "channel": "sms", "is_default": False}
+    return await tenant.account("twilio", UNREACHABLE, {"auth_token": "t" * 32}, **more)
 
 
 async def refused(tenant: Tenant, stream: dict[str, Any]) -> None:
@@ -211,8 +219,7 @@ async def test_a_one_time_password_goes_first_and_expires(tenant: Tenant) -> Non
 
 
 async def test_a_one_time_password_that_waited_too_long_is_not_sent(tenant: Tenant) -> None:
-    nobody = {"account_sid": "AC" + "0" * 32, "from": "+15005550006", "base_url": "http://127.0.0.1:9"}
-    account = await tenant.account("twilio", nobody, {"auth_token": "t" * 32}, channel="sms", is_default=False)
+    account = await unreachable_account(tenant)
     template = await sms(tenant, "{{ code }}")
     stream = await open_stream(
         tenant, type="otp", expires_after_seconds=1, template_key=template, provider_account_id=account
@@ -330,14 +337,15 @@ async def test_streams_are_listed_by_name_status_and_tag_page_by_page(stack: Sta
 
 
 async def test_a_stream_is_sending_while_something_of_it_is_on_its_way(tenant: Tenant) -> None:
-    stream = await open_stream(tenant, template_key=await sms(tenant, "Hello"))
+    account = await unreachable_account(tenant)
+    stream = await open_stream(tenant, template_key=await sms(tenant, "Hello"), provider_account_id=account)
     path = f"{STREAMS}/{stream['id']}"
     assert (await tenant.api.get(path))["status"] == "ready"
-    body = {"contact": {"phone_number": "+15005550003"}}
-    trigger_id = (await fire(tenant, stream, body)).body["trigger_id"]
+    trigger_id = (await fire(tenant, stream)).body["trigger_id"]
     await tenant.api.until(path, lambda body: body["status"] == "sending")
     listed = await tenant.api.get(f"{STREAMS}?status=sending")
     assert stream["id"] in [one["id"] for one in listed["data"]]
+    await tenant.api.post(f"/api/v1/triggers/{trigger_id}/cancel", {})
     await tenant.api.finished(trigger_id)
     ended = await tenant.api.until(path, lambda body: body["status"] == "ready")
     assert ended["last_activity"] is not None
@@ -413,8 +421,7 @@ async def test_a_test_goes_through_the_sandbox_or_to_a_contact_and_is_marked(ten
 async def test_a_test_in_the_sandbox_leaves_a_real_provider_alone(stack: Stack) -> None:
     async with new_tenant(stack) as tenant:
         secrets = {"auth_token": "t" * 32}
-        config = {"account_sid": "AC" + "0" * 32, "from": "+15005550006", "base_url": "http://127.0.0.1:9"}
-        await tenant.account("twilio", config, secrets, channel="sms")
+        await tenant.account("twilio", UNREACHABLE, secrets, channel="sms")
         stream = await open_stream(tenant, template_key=await sms(tenant, "Hello"))
         answer = await tenant.api.post(f"{STREAMS}/{stream['key']}/test", {})
         assert len(await received(tenant, answer["trigger_id"])) == 1

@@ -18,7 +18,7 @@ from sluice_local.stack import Stack
 Name = tuple[str, str]
 """A service and what it calls a span."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 SEND = {"recipient_type": "direct_sms", "direct_sms": "+14155550161", "text": "Hello", "category": "authentication"}
 

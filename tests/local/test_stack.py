@@ -17,7 +17,7 @@ from sluice_local.options import SERVICES
 from sluice_local.processes import STACK_VARIABLE
 from sluice_local.stack import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 TRIGGERS = "/api/v1/triggers?limit=1"
 

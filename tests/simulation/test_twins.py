@@ -152,7 +152,6 @@ def kept(store: Store, table: str) -> list[dict[str, Any]]:
     return [dict(row) for row in store.table(table).values()]
 
 
-@pytest.mark.timeout(240)
 async def test_postgres_answers_every_statement_as_its_twin_did(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,9 @@ from typing import Any, Self
 
 import aiohttp
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
+"""Only what will never be takes as long, also where two stacks share two slow cores."""
+
 BULK = 1000
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
@@ -35,7 +37,9 @@ class ApiClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=20))
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, timeout=aiohttp.ClientTimeout(total=DEADLINE_SECONDS)
+        )
         return self
 
     async def __aexit__(

@@ -86,12 +86,10 @@ class Broker:
         for acknowledgement in stored:
             await acknowledgement
 
-    async def lags(self, groups: Iterable[str] = GROUPS) -> list[Lag]:
-        """Return where `groups` are behind."""
-        wanted = list(groups)
-        ends = await self._ends({topic for group in wanted for topic in GROUPS[group]})
+    async def lags(self, groups: Iterable[str], ends: Mapping[TopicPartition, int]) -> list[Lag]:
+        """Return what `groups` have not committed yet of what comes before `ends`."""
         behind = []
-        for group in wanted:
+        for group in groups:
             committed = await self._admin.list_consumer_group_offsets(group)
             for partition, end in ends.items():
                 if partition.topic in GROUPS[group]:
@@ -102,14 +100,20 @@ class Broker:
         return behind
 
     async def caught_up(self, groups: Iterable[str] = GROUPS, seconds: float = CAUGHT_UP_SECONDS) -> None:
-        """Wait until `groups` have committed everything."""
+        """Wait until `groups` have committed everything, and what comes of it.
+
+        What one group appends for another while they are asked in turn is seen by neither: twice in a row nothing must
+        be left, of the same records.
+        """
         wanted = list(groups)
         behind: list[Lag] = []
+        ends: dict[TopicPartition, int] = {}
 
         async def are_caught_up() -> bool:
-            nonlocal behind
-            behind = await self.lags(wanted)
-            return not behind
+            nonlocal behind, ends
+            known, ends = ends, await self._ends({topic for group in wanted for topic in GROUPS[group]})
+            were_behind, behind = behind, await self.lags(wanted, ends)
+            return not were_behind and not behind and ends == known
 
         await wait_until(are_caught_up, seconds, lambda: f"behind are {behind}")
 

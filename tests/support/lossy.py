@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from api_client import DEADLINE_SECONDS
+
 
 @dataclass
 class Way:
@@ -32,7 +34,7 @@ def losing_the_first_answer(base_url: str) -> Iterator[Way]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             way.requests.append(headers)
-            connection = HTTPConnection(str(target.hostname), target.port, timeout=20)
+            connection = HTTPConnection(str(target.hostname), target.port, timeout=DEADLINE_SECONDS)
             connection.request("POST", self.path, body, headers)
             answer = connection.getresponse()
             said = answer.read()

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import requests
 
+from api_client import DEADLINE_SECONDS
 from sluice_local.stack import Stack
 
-DEADLINE_SECONDS: Final = 30.0
 OVER: Final = frozenset({"completed", "failed", "skipped", "canceled"})
 _numbers: Final = count(2_340_000)
 
@@ -30,7 +30,7 @@ class NovuPlace:
     def call(self, method: str, path: str, json: Any = None, **headers: str) -> requests.Response:
         """Call and return whatever comes back."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._session.request(method, self.url + path, json=json, headers=named, timeout=20)
+        return self._session.request(method, self.url + path, json=json, headers=named, timeout=DEADLINE_SECONDS)
 
     def data(self, method: str, path: str, json: Any = None, status: int = 200) -> Any:
         """Call and return what is in the envelope of a good answer."""
@@ -63,7 +63,7 @@ class NovuPlace:
         def come() -> bool:
             parameters = {"to": address, "channel": channel, "limit": 50}
             nonlocal found
-            answer = self._session.get(self.url + path, params=parameters, timeout=20)
+            answer = self._session.get(self.url + path, params=parameters, timeout=DEADLINE_SECONDS)
             found = answer.json()["messages"]
             return len(found) >= at_least
 
@@ -95,7 +95,7 @@ class NovuPlace:
 
 
 def wait_for(condition: Callable[[], bool], describe: Callable[[], str] = str) -> None:
-    """Ask `condition` until it holds; after half a minute fail with what `describe` says."""
+    """Ask `condition` until it holds; after `DEADLINE_SECONDS` fail with what `describe` says."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         if time.monotonic() > deadline:

@@ -113,6 +113,6 @@ async def new_tenant(stack: Stack) -> AsyncIterator[Tenant]:
     key = stack.create_workspace(f"tenant-{uuid4().hex[:8]}")
     async with (
         ApiClient(stack.base_url, key) as api,
-        aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=20)) as public,
+        aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=DEADLINE_SECONDS)) as public,
     ):
         yield Tenant(stack, api, public)
