@@ -42,7 +42,7 @@ async def test_many_writers_of_the_same_contacts_never_wait_crosswise(place: Any
             results = await contacts.upsert(place.workspace, given)
             assert all(isinstance(result, Upserted) for result in results)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         await asyncio.gather(*(write(writer) for writer in range(4)))
     kept, true = await index_of_tags(place)
     assert kept == true

@@ -23,7 +23,7 @@ from sluice_runtime.secrets import SecretBox
 integration = pytest.mark.integration
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what changes is not ours to signal
             await asyncio.sleep(0.01)
@@ -38,7 +38,7 @@ async def following(place: Any) -> AsyncIterator[CatalogSnapshot]:
     await until(lambda: snapshot.loaded)
     yield snapshot
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await asyncio.gather(*tasks)
 
 
@@ -86,7 +86,7 @@ async def test_while_the_database_is_away_what_was_seen_last_goes_on_serving(pla
         assert principal.workspace_id == place.workspace
     assert not following.done()
     stop.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await following
 
 

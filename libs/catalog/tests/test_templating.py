@@ -23,7 +23,7 @@ from sluice_catalog.templating.filters import ALLOWED
 from sluice_catalog.templating.problems import MAX_OUTPUT_BYTES
 from sluice_catalog.templating.variables import render_values
 
-WELL_UNDER_A_SECOND = 0.6
+WELL_UNDER_A_SECOND = 0.9
 
 
 def render(source: str, values: dict[str, Any] | None = None, *, escape_html: bool = False) -> str:

@@ -331,7 +331,7 @@ async def test_a_code_does_not_queue_behind_a_campaign_for_a_place_at_the_provid
     bench.provider.after = keep_campaigns_waiting
     campaign = asyncio.create_task(bench.carry_out(bench.command(50, sender=Sender(sender="campaign")), worker))
     code = bench.command(1, category=Category.AUTHENTICATION, lane=Lane.PRIORITY)
-    (report,) = await asyncio.wait_for(bench.carry_out(code, worker), 10)
+    (report,) = await asyncio.wait_for(bench.carry_out(code, worker), 60)
     assert report.state is JobState.SENT
     assert not campaign.done()
     campaign_may_end.set()

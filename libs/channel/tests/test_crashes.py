@@ -300,7 +300,7 @@ async def test_a_worker_that_dies_between_two_commands_leaves_one_wave_in_doubt(
     with monkeypatch.context() as patch:
         setattr(_Statements(patch), moment, die)
         tasks = await _in_turn(bench, until, worker, first, second)
-        done, waiting = await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        done, waiting = await asyncio.wait(tasks, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert [type(task.exception()) for task in done] == [type(died)]
         for task in waiting:
             task.cancel()

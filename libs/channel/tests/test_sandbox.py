@@ -324,7 +324,7 @@ async def test_the_loop_plays_until_it_is_told_to_stop(bench, sandbox, door, unt
     player.wake()
     await until(lambda: door.bodies)
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 @pytest.mark.parametrize(

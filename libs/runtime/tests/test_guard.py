@@ -202,7 +202,7 @@ async def test_a_key_that_is_used_for_another_body_or_path_is_refused(served: Se
 async def test_a_request_that_runs_is_a_conflict_and_then_its_answer(served: Served) -> None:
     served.gate.clear()
     first = asyncio.create_task(served.ask("POST", "/v1/things", {}, Idempotency_Key="k"))
-    await asyncio.wait_for(served.entered.wait(), 3)
+    await asyncio.wait_for(served.entered.wait(), 30)
     status, body, headers = await served.ask("POST", "/v1/things", {}, Idempotency_Key="k")
     assert (status, headers["Retry-After"]) == (409, "1")
     assert body["message"] == 'Request with key "k" is currently being processed. Please retry after 1 second'
@@ -230,7 +230,7 @@ async def test_an_answer_that_another_process_gave_is_given_again(served: Served
 async def test_a_request_that_another_process_answers_is_a_conflict_and_then_its_answer(served: Served) -> None:
     served.gate.clear()
     first = asyncio.create_task(served.ask("POST", "/api/things", {}, Idempotency_Key="k"))
-    await asyncio.wait_for(served.entered.wait(), 3)
+    await asyncio.wait_for(served.entered.wait(), 30)
     async with serving(shelf=served.shelf) as other:
         status, _, headers = await other.ask("POST", "/api/things", {}, Idempotency_Key="k")
         assert (status, headers["Retry-After"]) == (409, "1")

@@ -175,4 +175,4 @@ async def test_without_postgres_nothing_is_found_and_nobody_waits() -> None:
         for _ in range(100):
             assert await kept.claim((WORKSPACE, "k"), PRINT) is Verdict.GO_AHEAD
         await flush(kept)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10

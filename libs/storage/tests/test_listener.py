@@ -31,7 +31,7 @@ class Ear:
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 await self._changed.wait()
                 self._changed.clear()
@@ -45,7 +45,7 @@ async def listening(dsn: str, ear: Ear, *, probe_seconds: float = 15.0) -> Async
     await ear.until(lambda: ear.connections == 1)
     yield
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_silence_is_probed_and_is_no_fault(
 ) -> None:
     ear = Ear()
     probes = "SELECT query = 'SELECT 1' FROM pg_stat_activity WHERE application_name = 'listener'"
-    async with listening(postgres_dsn, ear, probe_seconds=0.02), asyncio.timeout(10):
+    async with listening(postgres_dsn, ear, probe_seconds=0.02), asyncio.timeout(30):
         while not await connection.fetchval(f"{probes} AND datname = current_database()"):
             pass
     assert ear.connections == 1
@@ -114,5 +114,5 @@ async def test_an_absent_server_is_waited_for_and_a_stop_is_heeded_meanwhile() -
     done, _ = await asyncio.wait([running], timeout=0.3)
     assert not done
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert ear.connections == 0

@@ -160,7 +160,7 @@ class Publisher:
 
     async def has_waiting(self, count: int) -> None:
         """Return once `count` calls wait at the gate."""
-        async with asyncio.timeout(3), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(lambda: self.waiting >= count)
 
     async def healthy(self) -> bool:

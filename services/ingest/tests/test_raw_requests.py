@@ -23,7 +23,7 @@ async def exchange(service: Any, request: bytes, *, cut_off: bool = False) -> by
         await writer.drain()
         if cut_off:
             writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.read()
     finally:
         writer.close()

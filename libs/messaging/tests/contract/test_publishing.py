@@ -59,16 +59,16 @@ async def test_a_table_reader_catches_up_and_then_keeps_up(stage: Stage) -> None
     await process.publisher.publish([OutboundRecord(topic, b"key-4", b"new")])
     await eventually(lambda: table[b"key-4"] == b"new")
     stop.set()
-    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    await asyncio.wait_for(asyncio.gather(*tasks), 30)
 
 
 async def test_a_table_reader_of_an_empty_topic_has_caught_up_at_once(stage: Stage) -> None:
     topic, process = await stage.topic(), await stage.process()
     reader, stop = process.table_reader(topic, lambda _: None), asyncio.Event()
     task = asyncio.create_task(reader.run(stop))
-    await asyncio.wait_for(reader.caught_up(), 10)
+    await asyncio.wait_for(reader.caught_up(), 30)
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 30)
 
 
 async def test_a_table_reader_passes_over_what_its_observer_cannot_take(stage: Stage) -> None:
@@ -85,4 +85,4 @@ async def test_a_table_reader_passes_over_what_its_observer_cannot_take(stage: S
     task = asyncio.create_task(reader.run(stop))
     await eventually(lambda: seen == [b"0", b"2"])
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 30)

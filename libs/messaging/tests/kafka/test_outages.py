@@ -23,6 +23,9 @@ from sluice_messaging.testing import KafkaStage, eventually, numbered
 
 pytestmark = pytest.mark.integration
 
+BUSY_SECONDS = 5.0
+"""What a machine that has much else to do may add to a time that is promised."""
+
 
 @pytest.fixture
 def dead_address() -> str:
@@ -71,7 +74,7 @@ def freeze(broker: Kafka) -> None:
     """Stop the broker; returns when its last thread stands still, for until then it may well take a record."""
     pid = broker.processes[1].pid
     os.kill(pid, signal.SIGSTOP)
-    deadline = monotonic() + 5
+    deadline = monotonic() + 30
     while any(_state(thread) != "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
         assert monotonic() < deadline
         sleep(0.001)
@@ -102,10 +105,10 @@ async def test_publishing_without_a_broker_fails_within_the_timeout(
         before = monotonic()
         with pytest.raises(BrokerUnavailableError):
             await messaging.publisher.publish([OutboundRecord("t", b"k", b"v")])
-        assert monotonic() - before < 5.5
+        assert monotonic() - before < 5 + BUSY_SECONDS
         assert not await messaging.publisher.healthy()
         before = monotonic()
-    assert monotonic() - before < 4
+    assert monotonic() - before < 3 + BUSY_SECONDS
 
 
 @pytest.mark.parametrize("address", ["dead_address", "deaf_address"])
@@ -128,8 +131,8 @@ async def test_a_consumer_without_a_broker_waits_and_stops_when_told(
         assert not task.done()
         stop.set()
         before = monotonic()
-        await asyncio.wait_for(task, 8)
-        assert monotonic() - before < 6
+        await asyncio.wait_for(task, 30)
+        assert monotonic() - before < 5 + BUSY_SECONDS
 
 
 async def test_topics_cannot_be_made_without_a_broker(dead_address: str) -> None:
@@ -151,7 +154,7 @@ async def test_a_killed_broker_that_comes_back_finds_everybody_where_they_were(
         await stack.enter_async_context(stage.running(process.keyed_consumer([topic], stage.group, keep)))
         reader, stop = process.table_reader(topic, lambda record: shown.add(record.value)), asyncio.Event()
         reading = asyncio.create_task(reader.run(stop))
-        await process.publisher.publish(numbered(topic, 100, keys=1))
+        await process.publisher.publish(numbered(topic, 100, keys=1), timeout=30.0)
         await eventually(lambda: len(handled) == len(shown) == 100)
         kill(broker)
         with pytest.raises(BrokerUnavailableError):
@@ -159,12 +162,12 @@ async def test_a_killed_broker_that_comes_back_finds_everybody_where_they_were(
         assert not await process.publisher.healthy()
         await restart(broker)
         await eventually(process.publisher.healthy)
-        await process.publisher.publish([OutboundRecord(topic, b"k", b"after")], timeout=10.0)
+        await process.publisher.publish([OutboundRecord(topic, b"k", b"after")], timeout=30.0)
         await eventually(lambda: b"after" in handled and b"after" in shown, 60)
         assert len(handled) >= 101
         await eventually(lambda: _committed(stage, topic))
         stop.set()
-        await asyncio.wait_for(reading, 10)
+        await asyncio.wait_for(reading, 30)
 
 
 async def test_a_frozen_broker_delays_and_loses_nothing(broker: Kafka, stage: KafkaStage) -> None:
@@ -175,13 +178,13 @@ async def test_a_frozen_broker_delays_and_loses_nothing(broker: Kafka, stage: Ka
         handled.add(record.value)
 
     async with stage.running(process.keyed_consumer([topic], stage.group, keep)):
-        await process.publisher.publish(numbered(topic, 10, keys=1))
+        await process.publisher.publish(numbered(topic, 10, keys=1), timeout=30.0)
         await eventually(lambda: len(handled) == 10)
         freeze(broker)
         with pytest.raises(BrokerUnavailableError):
             await process.publisher.publish([OutboundRecord(topic, b"k", b"late")], timeout=1.0)
         thaw(broker)
-        await process.publisher.publish([OutboundRecord(topic, b"k", b"after")], timeout=10.0)
+        await process.publisher.publish([OutboundRecord(topic, b"k", b"after")], timeout=30.0)
         await eventually(lambda: b"after" in handled)
         assert b"late" in handled
 
@@ -197,13 +200,13 @@ async def test_a_consumer_stops_in_time_while_the_broker_is_frozen_or_gone(broke
 
         stop = asyncio.Event()
         task = asyncio.create_task(process.keyed_consumer([topic], f"group-{outage.__name__}", fail).run(stop))
-        await process.publisher.publish([OutboundRecord(topic, b"k", b"v")])
+        await process.publisher.publish([OutboundRecord(topic, b"k", b"v")], timeout=30.0)
         await asyncio.wait_for(retrying.wait(), 30)
         outage(broker)
         stop.set()
         before = monotonic()
-        await asyncio.wait_for(task, 15)
-        assert monotonic() - before < 10
+        await asyncio.wait_for(task, 30)
+        assert monotonic() - before < 8 + BUSY_SECONDS
         thaw(broker) if outage is freeze else None
 
 

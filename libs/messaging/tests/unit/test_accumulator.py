@@ -90,7 +90,7 @@ def publishing(accumulator: Accumulator, *values: bytes, seconds: float = 5.0) -
 
 
 async def sent(producer: Producer, count: int) -> None:
-    await eventually(lambda: len(producer.sent) >= count, 3)
+    await eventually(lambda: len(producer.sent) >= count)
 
 
 async def test_what_is_published_while_a_batch_is_on_its_way_goes_as_the_next_one_in_order() -> None:

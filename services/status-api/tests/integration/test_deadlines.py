@@ -144,7 +144,7 @@ async def test_the_sweeper_goes_by_the_services_clock_and_stops_when_told(
         while (await execution(store)).messages.unknown == 0:  # noqa: ASYNC110 - the database wakes nobody
             await asyncio.sleep(0.05)
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await running
 
 

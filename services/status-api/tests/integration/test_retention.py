@@ -149,4 +149,4 @@ async def test_the_loop_clears_and_ends_when_it_is_told_to(keyed: Database, expi
         while any((await counts(keyed)).values()):  # noqa: ASYNC110 (the database cannot tell)
             await asyncio.sleep(0.02)
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
