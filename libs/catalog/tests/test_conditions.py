@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from sluice_catalog.conditions import (
     View,
     compile_condition,
 )
+from sluice_catalog.refereeing.referee import REFEREE, Referee, TooMuchError
 
 ADA = {"attributes": {"plan": "pro", "seats": 3}, "tags": ["vip"], "country": "US", "first_name": None}
 
@@ -95,6 +99,82 @@ def test_nested_comprehensions_run_out_of_budget_and_not_of_time() -> None:
     decision = compile_condition(source).evaluate()
     assert isinstance(decision, ConditionError)
     assert process_time() - began < 0.5
+
+
+NUMBERS = list(range(9000))
+EIGHT_OF_EACH = "[0]" + ".map(a, [a, a, a, a, a, a, a, a])" * 10
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("event.data.l.all(a, event.data.l == event.data.l)", {"l": NUMBERS}),
+        ("event.data.s.matches(event.data.s)", {"s": "a" * 100_000}),
+        ("event.data.l.map(a, event.data.s + event.data.s).size() == 0", {"l": NUMBERS, "s": "a" * 100_000}),
+        (f"{EIGHT_OF_EACH} == {EIGHT_OF_EACH}", {}),
+    ],
+)
+def test_a_condition_that_would_take_for_ever_is_stopped_and_says_so(source: str, data: dict[str, Any]) -> None:
+    condition = compile_condition(source, EVENT_AND_CONTACT)
+    assert condition.evaluate(event={"data": data}) == ConditionError("it takes more computing than an expression may")
+    after = compile_condition("event.data.s.matches('^a+$')", EVENT_AND_CONTACT)
+    assert after.evaluate(event={"data": {"s": "aa"}}) is True
+
+
+def test_what_ran_out_of_time_is_not_tried_again_at_once_but_with_less() -> None:
+    referee = Referee()
+    try:
+        source = "event.data.l.all(a, event.data.l == event.data.l)"
+
+        def ask(number: int) -> Any:
+            values = {"event": {"data": {"l": NUMBERS[:number]}}, "contact": {}}
+            return referee.ask(source, {"source": source, "names": EVENT_AND_CONTACT, "values": values})
+
+        with pytest.raises(TooMuchError):
+            ask(9000)
+        began = referee.process_id
+        with pytest.raises(TooMuchError):
+            ask(9000)
+        assert referee.process_id == began, "nobody was asked"
+        assert ask(10) == {"decision": True}
+    finally:
+        referee.close()
+
+
+def test_a_referee_that_somebody_else_stops_is_replaced() -> None:
+    condition = compile_condition("contact.country.matches('U.')")
+    assert condition.evaluate(contact=ADA) is True
+    first = REFEREE.process_id
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert condition.evaluate(contact=ADA) is True
+    assert REFEREE.process_id != first
+
+
+@pytest.mark.parametrize(
+    ("source", "is_light"),
+    [
+        ("contact.tags.exists(t, t.startsWith('v'))", True),
+        ("'vip' in contact.tags && contact.attributes.seats > 2", True),
+        ("contact.tags.exists(t, t == contact.country)", False),
+        ("contact.tags.exists(t, t == 'x') || contact.tags.all(t, t == 'vip')", False),
+        ("contact.country.matches('U.')", False),
+    ],
+)
+def test_what_looks_at_its_values_a_few_times_is_decided_in_place(
+    source: str, is_light: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(expression: str, question: Any) -> Any:
+        asked.append(expression)
+        return {"decision": True}
+
+    monkeypatch.setattr(REFEREE, "ask", ask)
+    assert compile_condition(source).evaluate(contact=ADA) is True
+    assert asked == ([] if is_light else [source])
+    assert compile_condition(source).evaluate(contact=ADA | {"more": "x" * 20_000}) is True
+    assert asked[-1] == source, "of much, even a look takes long"
 
 
 def test_one_condition_serves_many_threads() -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_catalog.mapping import MappingProblem, PathProblem, compile_path, converted, variables_of
+from sluice_catalog.mapping import MappingProblem, converted, text_at, variables_of
 from sluice_catalog.models import VariableMapping
+from sluice_catalog.paths import PathProblem, compile_path
 
 ORDER = {"order": {"id": "o-77", "total": "49.90", "paid": "true", "at": 1772442000, "lines": [{"p": 1}, {"p": 2}]}}
 
@@ -106,6 +107,40 @@ def test_a_path_over_a_large_event_ends_soon() -> None:
         with pytest.raises(MappingProblem, match="1000"):
             variables_of([VariableMapping("x", path)], data)
     assert process_time() - began < 3
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("$.l" + "[0,0]" * 30 + ".x", {"l": nested(30)}),
+        ("$.l[?$.l == $.l].x", {"l": list(range(60_000))}),
+    ],
+)
+def test_a_path_that_looks_at_everything_again_and_again_is_given_up(path: str, data: Any) -> None:
+    with pytest.raises(MappingProblem, match="more computing"):
+        variables_of([VariableMapping("x", path)], data)
+    assert text_at(path, data) is None
+    assert variables_of([VariableMapping("x", "$.l[0:1]"), VariableMapping("y", "$.l[1]", default=2)], {"l": [1]}) == {
+        "x": [1],
+        "y": 2,
+    }
+
+
+def test_many_paths_together_get_no_more_time_than_one() -> None:
+    mappings = [VariableMapping(f"x{number}", "$..nothing") for number in range(100)]
+    with pytest.raises(MappingProblem, match="more computing"):
+        variables_of(mappings, {"l": [[0]] * 60_000})
+
+
+def test_what_is_found_in_much_is_the_same_as_in_little() -> None:
+    lines = [{"sku": f"s{number}", "price": number} for number in range(900)]
+    mappings = [VariableMapping("dear", "$.lines[?@.price > 897].sku"), VariableMapping("last", "$.lines[-1:].price")]
+    assert variables_of(mappings, {"lines": lines}) == {"dear": ["s898", "s899"], "last": [899]}
+    assert variables_of(mappings, {"lines": lines[-2:]}) == {"dear": ["s898", "s899"], "last": [899]}
 
 
 def test_data_that_is_nested_without_end_is_refused() -> None:

@@ -1,8 +1,4 @@
-"""From an event's data to a trigger's variables: JSONPath (RFC 9535), a type, a default.
-
-Rules are written by people whom we do not know, and run on data that other people send, so a path has limits: its
-length, one descent through everything, one filter, no regular expressions, and a bounded number of values.
-"""
+"""From an event's data to a trigger's variables: a path, a type, a default."""
 
 from __future__ import annotations
 
@@ -10,17 +6,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from functools import lru_cache
-from itertools import islice
 from typing import Any, Final, Literal
 
-from jsonpath_rfc9535 import JSONPathEnvironment, JSONPathError, JSONPathQuery
-
 from sluice_catalog.models import VariableMapping
+from sluice_catalog.paths import Found, PathProblem, SearchProblem, compile_path, values_at
 from sluice_contracts.base import format_instant
 
-MOST_PATH_LENGTH: Final = 300
-_MOST_VALUES: Final = 1000
 _MILLISECONDS_FROM: Final = 10**11
 """Numbers from here on are Unix milliseconds and not seconds (which would be the year 5138)."""
 
@@ -28,57 +19,16 @@ VariableType = Literal["string", "number", "boolean", "date", "json"]
 _TRUTHS: Final[dict[Any, bool]] = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
 
 
-class PathProblem(ValueError):  # noqa: N818 - a finding about what somebody wrote, not a failure of ours
-    """The text is no path that may be used; the message says why, for the person who wrote it."""
-
-
 class MappingProblem(ValueError):  # noqa: N818 - a finding about what somebody sent, not a failure of ours
     """A variable cannot be made; the message says which and why."""
-
-
-class _Paths(JSONPathEnvironment):
-    """JSONPath without regular expressions: a hostile one could run for hours."""
-
-    def setup_function_extensions(self) -> None:
-        super().setup_function_extensions()
-        del self.function_extensions["match"], self.function_extensions["search"]
-
-
-_paths: Final = _Paths()
-
-
-@lru_cache(maxsize=4096)
-def compile_path(path: str) -> JSONPathQuery:
-    """Compile `path`.
-
-    Raises PathProblem when it is no JSONPath, or one that could run for long.
-    """
-    if len(path) > MOST_PATH_LENGTH:
-        raise PathProblem(f"A path has at most {MOST_PATH_LENGTH} characters")
-    if path.count("..") > 1 or path.count("?") > 1:
-        raise PathProblem("A path may descend through everything (..) once, and filter (?) once")
-    try:
-        return _paths.compile(path)
-    except (JSONPathError, RecursionError, ValueError) as error:
-        raise PathProblem(f"This is not a JSONPath: {error}") from error
-
-
-def checked_path(path: str) -> str:
-    """Return `path`, for a validator. Raises ValueError with a sentence when it is no path that may be used."""
-    try:
-        compile_path(path)
-    except PathProblem as problem:
-        raise ValueError(str(problem)) from problem
-    return path
 
 
 def text_at(path: str, data: Mapping[str, Any]) -> str | None:
     """Return the one value at `path` as text, None where there is none, several, or one that is no text or number."""
     try:
-        found = _found(VariableMapping("", path, "string"), data)
+        return variables_of([VariableMapping("text", path, "string")], data).get("text")
     except (MappingProblem, PathProblem):
         return None
-    return _string(found)
 
 
 def as_text(value: Any) -> str | None:
@@ -87,13 +37,19 @@ def as_text(value: Any) -> str | None:
 
 
 def variables_of(mappings: Iterable[VariableMapping], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables that `mappings` take from `data`.
+    """Return the variables that `mappings` take from `data`, which is JSON.
 
-    Raises MappingProblem for the first that is required and not there, or that cannot be read as its type.
+    Raises MappingProblem for the first that is required and not there, or that cannot be read as its type, and where
+    finding them takes too long; PathProblem where a path cannot be used.
     """
+    listed = list(mappings)
+    try:
+        everything = values_at([mapping.path for mapping in listed], data)
+    except SearchProblem as problem:
+        raise MappingProblem(f"The variables cannot be made: {problem}") from problem
     variables = {}
-    for mapping in mappings:
-        found = _found(mapping, data)
+    for mapping, values in zip(listed, everything, strict=True):
+        found = _only(mapping, values)
         if found is None and mapping.default is None:
             if mapping.required:
                 raise MappingProblem(
@@ -121,15 +77,11 @@ def converted(value: Any, kind: VariableType) -> Any:
     return result
 
 
-def _found(mapping: VariableMapping, data: Mapping[str, Any]) -> Any:
-    query = compile_path(mapping.path)
-    try:
-        values = [node.value for node in islice(query.finditer(dict(data)), _MOST_VALUES + 1)]
-    except (JSONPathError, RecursionError) as error:
-        raise MappingProblem(f'The variable "{mapping.variable}" cannot be made: {error}') from error
-    if len(values) > _MOST_VALUES:
-        raise MappingProblem(f'The variable "{mapping.variable}" cannot be made of more than {_MOST_VALUES} values')
-    if query.singular_query() or not values:
+def _only(mapping: VariableMapping, values: Found) -> Any:
+    """Return the one value that a variable takes of those that its path finds, None where there is none."""
+    if isinstance(values, str):
+        raise MappingProblem(f'The variable "{mapping.variable}" cannot be made of "{mapping.path}": {values}')
+    if compile_path(mapping.path).singular_query() or not values:
         return values[0] if values else None
     if mapping.type == "json":
         return values

@@ -67,6 +67,27 @@ async def test_what_is_wrong_with_a_rule_is_named(doors: Any, change: dict[str, 
     assert (answer.status, answer.fields) == (422, [field])
 
 
+EIGHT_OF_EACH = "[0]" + ".map(a, [a, a, a, a, a, a, a, a])" * 10
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("(" * 40 + "true" + ")" * 40, "Parts of a condition are nested at most 32 deep"),
+        ("[1,2,3,4,5,6,7,8,9,10].all(a, " * 9 + "true" + ")" * 9, "it goes through more than 10,000 elements"),
+        (f"{EIGHT_OF_EACH} == {EIGHT_OF_EACH}", "it takes more computing than an expression may"),
+    ],
+)
+async def test_a_condition_that_is_too_much_work_is_refused_in_words(doors: Any, source: str, sentence: str) -> None:
+    for path, body in (("/trigger-rules", RULE), ("/segments", {"name": "Everybody"})):
+        answer = await doors.ours("POST", path, {**body, "filter": source})
+        assert (answer.status, answer.fields) == (422, ["filter"])
+        assert answer.body["errors"][0]["message"] == f"is not a usable condition: {sentence}"
+    steps = [{"step_id": "s", "step_name": "S", "channel": "sms", "template_key": "thanks", "condition": source}]
+    answer = await doors.ours("POST", "/workflows", {"name": "Thanks", "type": "steps", "steps": steps})
+    assert (answer.status, answer.fields) == (422, ["steps.0.condition"])
+
+
 async def test_only_a_rule_whose_workflow_is_active_can_be_active(doors: Any) -> None:
     draft = await doors.ours("POST", "/trigger-rules", RULE)
     assert (draft.status, draft.body["workflow_id"]) == (201, None)

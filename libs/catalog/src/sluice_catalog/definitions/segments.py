@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from sluice_catalog.conditions import CONTACT_ONLY, MAX_SOURCE_LENGTH, ConditionProblem, compile_condition
+from sluice_catalog.conditions import (
+    CONTACT_ONLY,
+    MAX_SOURCE_LENGTH,
+    ConditionError,
+    ConditionProblem,
+    compile_condition,
+)
+from sluice_catalog.definitions.problems import Fault, InvalidDefinition
 from sluice_catalog.definitions.shelf import Shelf, Stored
 from sluice_catalog.definitions.words import Definition, Name, NameAsKey
+from sluice_catalog.expressions import SAMPLE
 from sluice_catalog.rows import Row
 from sluice_storage.database import Connection
 
@@ -38,6 +47,22 @@ def checked_condition(source: str, names: tuple[str, ...]) -> str:
     return source
 
 
+def require_moderate(conditions: Mapping[str, str | None], names: tuple[str, ...]) -> None:
+    """Return if each of `conditions`, by field, can be decided for what little the library's sample holds.
+
+    Raises InvalidDefinition for those that are too much work whatever they are about.
+    """
+    faults = []
+    for field, source in conditions.items():
+        if source is None:
+            continue
+        decision = compile_condition(source, names).evaluate(**{name: SAMPLE[name] for name in names})
+        if isinstance(decision, ConditionError) and decision.is_excess:
+            faults.append(Fault(field, f"is not a usable condition: {decision.reason}"))
+    if faults:
+        raise InvalidDefinition(faults)
+
+
 class Segments(Shelf[Segment]):
     """The segments of all workspaces."""
 
@@ -50,4 +75,5 @@ class Segments(Shelf[Segment]):
     async def _columns(
         self, connection: Connection, workspace_id: UUID, content: Segment, current: Stored[Segment] | None
     ) -> tuple[Any, ...]:
+        require_moderate({"filter": content.filter}, CONTACT_ONLY)
         return content.key or content.name, content.name, content.filter

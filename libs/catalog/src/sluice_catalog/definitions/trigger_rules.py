@@ -10,10 +10,11 @@ from pydantic import Field, field_validator, model_validator
 from sluice_catalog.conditions import EVENT_AND_CONTACT, MAX_SOURCE_LENGTH
 from sluice_catalog.definitions.contact import ExternalId
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
-from sluice_catalog.definitions.segments import checked_condition
+from sluice_catalog.definitions.segments import checked_condition, require_moderate
 from sluice_catalog.definitions.shelf import Shelf, Stored, as_id, queries
 from sluice_catalog.definitions.words import Definition, EventName, Name, NameAsKey, fault
-from sluice_catalog.mapping import MOST_PATH_LENGTH, VariableType, checked_path, converted
+from sluice_catalog.mapping import VariableType, converted
+from sluice_catalog.paths import MOST_PATH_LENGTH, checked_path
 from sluice_catalog.rows import Row
 from sluice_contracts.vocabulary import Category
 from sluice_storage.database import Connection
@@ -96,6 +97,7 @@ class TriggerRules(Shelf[TriggerRule]):
     async def _columns(
         self, connection: Connection, workspace_id: UUID, content: TriggerRule, current: Stored[TriggerRule] | None
     ) -> tuple[Any, ...]:
+        require_moderate({"filter": content.filter}, EVENT_AND_CONTACT)
         named = content.workflow
         row = await connection.fetchrow(queries.find_workflow, workspace_id, as_id(named), named)
         if content.status == "active" and (row is None or row["status"] != "active"):

@@ -15,12 +15,12 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, field_validator, mo
 
 from sluice_catalog.conditions import ALL_NAMES, MAX_SOURCE_LENGTH
 from sluice_catalog.definitions.problems import Fault, InvalidDefinition
-from sluice_catalog.definitions.segments import checked_condition
+from sluice_catalog.definitions.segments import checked_condition, require_moderate
 from sluice_catalog.definitions.shelf import Shelf, Stored, as_id, queries
 from sluice_catalog.definitions.template_groups import template_categories
 from sluice_catalog.definitions.words import Definition, EventName, Name, NameAsKey, Window, fault
-from sluice_catalog.mapping import MOST_PATH_LENGTH, checked_path
 from sluice_catalog.models import WaitStep
+from sluice_catalog.paths import MOST_PATH_LENGTH, checked_path
 from sluice_catalog.rows import WAIT_FOR_EVENT, Row, workflow_step
 from sluice_contracts.vocabulary import Category, Channel, WorkflowType
 from sluice_storage.database import Connection
@@ -170,6 +170,12 @@ class Workflows(Shelf[Workflow]):
                 for place, step in enumerate(content.steps)
                 if isinstance(step, Step)
             ]
+            conditions = {
+                f"steps.{place}.condition": step.condition
+                for place, step in enumerate(content.steps)
+                if isinstance(step, Step)
+            }
+            require_moderate(conditions, ALL_NAMES)
             definition["steps"] = [step.model_dump(mode="json") for step in content.steps]
         elif isinstance(content, TemplateGroupWorkflow):
             group = await self._group(connection, workspace_id, content)

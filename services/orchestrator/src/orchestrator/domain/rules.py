@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from sluice_catalog.conditions import EVENT_AND_CONTACT, ConditionError, ConditionProblem, View, compile_condition
-from sluice_catalog.mapping import MappingProblem, PathProblem, variables_of
+from sluice_catalog.mapping import MappingProblem, variables_of
 from sluice_catalog.models import Contact, TriggerRule, WorkflowReference
+from sluice_catalog.paths import PathProblem
 from sluice_contracts.base import format_instant
 from sluice_contracts.identifiers import derived_id
 from sluice_contracts.messages.event import LONGEST_CHAIN, EventOccurred
