@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from api_client import wait_until
 from novu_place import NovuPlace, phone, wait_for
 from sluice_local.stack import Stack
 
@@ -175,6 +177,41 @@ def test_a_transaction_is_carried_out_once_however_it_is_repeated(place: NovuPla
     place.sent_to(other)
 
     assert len(place.sent_to(number)) == 1
+
+
+@pytest.mark.timeout(240)
+async def test_a_transaction_that_we_have_forgotten_is_still_carried_out_once(place: NovuPlace, stack: Stack) -> None:
+    """Forgotten as time does it: its row is made older than any is kept, and housekeeping finds it."""
+    name, number = person(place)
+    transaction_id = f"forgotten-{number}"
+    place.trigger("hello", name, payload={"n": 1}, transactionId=transaction_id)
+    place.settled(transaction_id)
+    database = await asyncpg.connect(stack.connections.postgres)
+    try:
+        trigger_id = await database.fetchval(
+            "UPDATE orchestrator.triggers SET planned_at = planned_at - interval '40 days' "
+            "WHERE convert_from(accepted, 'UTF8') LIKE '%' || $1 || '%' RETURNING trigger_id",
+            transaction_id,
+        )
+        stack.restart("orchestrator")
+        noted = "SELECT EXISTS (SELECT FROM orchestrator.spent_triggers WHERE trigger_id = $1)"
+        await wait_until(lambda: database.fetchval(noted, trigger_id))
+        await database.execute(
+            "UPDATE orchestrator.spent_triggers SET noted_at = noted_at - interval '1 hour' WHERE trigger_id = $1",
+            trigger_id,
+        )
+        stack.restart("orchestrator")
+        gone = "SELECT NOT EXISTS (SELECT FROM orchestrator.triggers WHERE trigger_id = $1)"
+        await wait_until(lambda: database.fetchval(gone, trigger_id))
+        again = place.trigger("hello", name, payload={"n": 2}, transactionId=transaction_id)
+        after, other = person(place)
+        place.trigger("hello", after, payload={"n": 0})
+        place.sent_to(other)
+        assert (again["status"], again["transactionId"]) == ("processed", transaction_id)
+        assert [message["text"] for message in place.sent_to(number)] == ["Hi you 1"]
+        assert await database.fetchval(gone, trigger_id)
+    finally:
+        await database.close()
 
 
 def test_tenants_are_defined_and_an_unknown_one_stops_an_event(place: NovuPlace) -> None:

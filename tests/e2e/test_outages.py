@@ -11,11 +11,14 @@ from uuid import uuid4
 import pytest
 
 from api_client import FINAL, ApiClient, wait_until
+from rules import Rules
 from sluice_local.stack import Stack
+from tenant import new_number, new_tenant
 
 pytestmark = pytest.mark.e2e
 
 SEND = {"recipient_type": "direct_sms", "direct_sms": "+14155550100", "text": "Hello"}
+EVENT = {"event": "seen.while.away", "contact_external_id": "nobody"}
 RECOVERY_SECONDS = 60.0
 BUSY_SECONDS = 5.0
 """What a machine that has much else to do may add to a time that is promised."""
@@ -35,6 +38,28 @@ async def test_ingest_goes_on_accepting_while_postgres_is_away_and_nothing_is_lo
     for answer in accepted:
         over = await api_when_back(api, answer["trigger_id"])
         assert over["summary"]["sent"] == 1
+
+
+async def test_an_event_is_accepted_while_postgres_is_away_and_answered_by_its_rule_later(
+    api: ApiClient, stack: Stack
+) -> None:
+    async with new_tenant(stack) as tenant:
+        rules = Rules(tenant)
+        await rules.rule("order.paid", await rules.workflow())
+        ada = await tenant.contact(phone_number=new_number())
+        stack.kill("postgres", signal.SIGKILL)
+        sent = await tenant.api.post("/api/v1/events", {"event": "order.paid", "contact_external_id": ada})
+        path = f"/api/v1/events/{sent['event_id']}"
+        outcome: Any = None
+
+        async def is_known() -> bool:
+            nonlocal outcome
+            answer = await tenant.api.call("GET", path)
+            outcome = answer.body
+            return answer.status == 200
+
+        await wait_until(is_known, RECOVERY_SECONDS, lambda: str(outcome))
+        assert outcome["outcome"] == "triggered"
 
 
 async def api_when_back(api: ApiClient, trigger_id: str, seconds: float = RECOVERY_SECONDS) -> Any:
@@ -61,6 +86,10 @@ async def test_a_broker_that_is_away_is_a_503_within_five_seconds(api: ApiClient
         assert time.monotonic() - before < 5 + BUSY_SECONDS
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["Content-Type"].startswith("application/problem+json")
+        event = await api.call("POST", "/api/v1/events", json=EVENT)
+        several = await api.call("POST", "/api/v1/events/bulk", json={"events": [EVENT, {"event": "incomplete"}]})
+        assert [answer.status for answer in (event, several)] == [503, 503]
+        assert all(int(answer.headers["Retry-After"]) > 0 for answer in (event, several))
     finally:
         stack.kill("kafka", signal.SIGCONT)
 
@@ -70,6 +99,8 @@ async def test_a_broker_that_is_away_is_a_503_within_five_seconds(api: ApiClient
     await wait_until(accepts_again, RECOVERY_SECONDS)
     sent = await api.post("/api/v1/sms/send", SEND)
     assert (await api.finished(sent["trigger_id"], RECOVERY_SECONDS))["summary"]["sent"] == 1
+    event = await api.post("/api/v1/events", EVENT)
+    await api.until(f"/api/v1/events/{event['event_id']}", bool)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -9,12 +9,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+import requests
 
+from novu_place import NovuPlace, phone
 from sluice_local.options import SERVICES
 from sluice_local.processes import STACK_VARIABLE
+from sluice_local.services import copy_name
 from sluice_local.stack import Stack
 
 pytestmark = pytest.mark.e2e
@@ -24,8 +28,8 @@ TRIGGERS = "/api/v1/triggers?limit=1"
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack for these tests alone, with two copies of one service."""
-    with Stack(tmp_path_factory.mktemp("own"), copies={"status-api": 2}) as stack:
+    """A stack for these tests alone, with two copies of the services that callers talk to."""
+    with Stack(tmp_path_factory.mktemp("own"), copies={"ingest": 2, "status-api": 2}) as stack:
         yield stack
 
 
@@ -45,6 +49,7 @@ def test_every_service_runs_in_as_many_copies_as_asked_for(own: Stack) -> None:
     pids = json.loads((own.data.path / "processes.json").read_text())
     assert {service: len(each) for service, each in pids.items()} == {
         **dict.fromkeys(SERVICES, 1),
+        "ingest": 2,
         "status-api": 2,
         "postgres": 1,
         "kafka": 1,
@@ -59,6 +64,30 @@ def test_two_stacks_run_side_by_side_and_know_nothing_of_each_other(own: Stack, 
         assert here.status(TRIGGERS) == 200
         assert here.status(TRIGGERS, there.api_key) == 401
     assert not {process.pid for process in processes_of(own)} & {process.pid for process in processes_of(stack)}
+
+
+def test_a_callers_name_counts_once_through_two_copies_at_once(own: Stack) -> None:
+    place = NovuPlace(own)
+    place.text_workflow("hello", "Hi {{payload.n}}")
+    copies = [own.data.known_port(copy_name("ingest", number)) for number in (1, 2)]
+    name, number = "ada", phone()
+    place.subscriber(name, phone=number)
+    body = {"name": "hello", "to": name, "payload": {"n": 1}, "transactionId": "one-name"}
+    together = threading.Barrier(len(copies) * 4)
+
+    def call(turn: int) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{copies[turn % len(copies)]}/v1/events/trigger"
+        headers = {"Authorization": f"ApiKey {place.key}", "Idempotency-Key": f"turn-{turn}"}
+        together.wait()
+        answer = requests.post(url, json=body, headers=headers, timeout=20)
+        return answer.status_code, answer.json()["data"]["status"]
+
+    with ThreadPoolExecutor(together.parties) as threads:
+        assert set(threads.map(call, range(together.parties))) == {(201, "processed")}
+    place.settled("one-name")
+    place.subscriber("bob", phone=phone())
+    place.settled(place.trigger("hello", "bob", payload={"n": 2})["transactionId"])
+    assert len(place.sent_to(number)) == 1
 
 
 @pytest.mark.parametrize("service", ["ingest", "status-api", "caddy", "postgres", "kafka"])
