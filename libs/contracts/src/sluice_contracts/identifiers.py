@@ -79,7 +79,12 @@ class JobId(NamedTuple):
     seq: int
 
     def __str__(self) -> str:
-        return f"{self.execution_id.hex}-{self.seq}"
+        return self.text(self.execution_id, self.seq)
+
+    @staticmethod
+    def text(execution_id: UUID, seq: int) -> str:
+        """Return the public form of a place, for lists of many: without making the place itself."""
+        return f"{execution_id.hex}-{seq}"
 
     @classmethod
     def parse(cls, text: str) -> JobId:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import repeat
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
 from sluice_contracts.vocabulary import JOB_STATE_RANKS, Category, Channel, FlowType, WorkflowType
-from status_api.domain.fold import TimelineEntry
 from status_api.domain.rows import ERASED, EngagementCounts, ExecutionRow, JobRow, MessageCounts, ReasonRow, TriggerRow
 
 _STATES: Final = {rank: state for state, rank in JOB_STATE_RANKS.items()}
@@ -51,6 +52,10 @@ def reason_row(record: asyncpg.Record) -> ReasonRow:
 
 def job_row(record: Iterable[Any]) -> JobRow:
     """Return one job from its columns, in the order of `JobRow`; an erased person has neither name nor address."""
-    *columns, timeline = record
-    job = JobRow._make((*columns, {key: TimelineEntry(*entry) for key, entry in timeline.items()}))
+    job = JobRow._make(record)
     return job._replace(external_id=None, address=None) if job.external_id == ERASED else job
+
+
+def job_rows(execution_id: UUID, columns: Sequence[Sequence[Any]]) -> list[JobRow]:
+    """Return jobs of one execution from columns that hold a value of each, in the order of `JobRow` from `seq` on."""
+    return [job_row(record) for record in zip(repeat(execution_id), *columns)]

@@ -13,7 +13,7 @@ from uuid import UUID
 from sluice_contracts.vocabulary import Channel, FlowType, JobState, MessageState
 from sluice_storage.database import Connection, Database
 from sluice_storage.statements import load
-from status_api.adapters.rows import execution_row, job_row, reason_row, trigger_row
+from status_api.adapters.rows import execution_row, job_row, job_rows, reason_row, trigger_row
 from status_api.adapters.versions import Asked, Versions
 from status_api.domain.overview import Overview, overview
 from status_api.domain.rows import ExecutionRow, JobRow, ReasonRow, TriggerRow
@@ -168,11 +168,11 @@ class StatusStore:
             case _:
                 arguments += [status.rank, None]
         async with self._reading() as connection:
-            records = await connection.fetch(statement, *arguments)
-        if not records or records[0]["channel"] is None:
+            record = await connection.fetchrow(statement, *arguments)
+        if record is None or record["channel"] is None:
             return None
-        version, channel, *first = records[0]
-        jobs = [] if first[0] is None else [job_row(record[2:]) for record in records]
+        version, channel, *columns = record
+        jobs = [] if columns[0] is None else job_rows(execution_id, columns)
         return JobPage(version, Channel(channel), jobs)
 
     async def jobs_of(self, execution_ids: Sequence[UUID], person: str) -> list[JobRow]:

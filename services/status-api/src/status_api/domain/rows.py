@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sluice_contracts.status import ExecutionProgress, JobCounts
@@ -175,7 +176,8 @@ class ReasonRow:
 class JobRow(NamedTuple):
     """One job, its columns in the order in which every statement selects them. See `fold.JobFacts`.
 
-    A page has up to two hundred, and a tuple is made in a sixth of the time that a frozen dataclass takes.
+    A page has up to two hundred, and a tuple is made in a sixth of the time that a frozen dataclass takes. For the same
+    reason the timeline is as it was read: what it says under a key is `said`.
     """
 
     execution_id: UUID
@@ -189,7 +191,7 @@ class JobRow(NamedTuple):
     cost_micros: int | None
     external_id: str | None
     address: str | None
-    timeline: dict[str, TimelineEntry]
+    timeline: Mapping[str, Sequence[Any]]
 
     @property
     def state(self) -> JobState:
@@ -221,11 +223,12 @@ class JobRow(NamedTuple):
     @property
     def outcome(self) -> TimelineEntry | None:
         """What the report said that put the job where it stands; for a held job the latest hold."""
-        if self.state is not JobState.HELD:
-            return self.timeline.get(str(self.progress))
+        said = self.said(str(self.progress))
+        if said is not None or self.state is not JobState.HELD:
+            return said
         prefix = f"{self.progress}:"
         return max(
-            (entry for key, entry in self.timeline.items() if key.startswith(prefix)),
+            (entry for key, entry in self.entries.items() if key.startswith(prefix)),
             key=lambda entry: (entry.at, entry.code or ""),
             default=None,
         )
@@ -233,4 +236,14 @@ class JobRow(NamedTuple):
     @property
     def receipt(self) -> TimelineEntry | None:
         """What the receipt said that put the message where it stands."""
-        return self.timeline.get(_MESSAGE_KEYS[self.message]) if self.message else None
+        return self.said(_MESSAGE_KEYS[self.message]) if self.message else None
+
+    def said(self, key: str) -> TimelineEntry | None:
+        """What was reported under one key of the timeline."""
+        entry = self.timeline.get(key)
+        return None if entry is None else TimelineEntry(*entry)
+
+    @property
+    def entries(self) -> dict[str, TimelineEntry]:
+        """The whole timeline."""
+        return {key: TimelineEntry(*entry) for key, entry in self.timeline.items()}

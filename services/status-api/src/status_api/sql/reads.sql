@@ -73,42 +73,49 @@ CROSS JOIN LATERAL (
 
 -- name: job_page
 -- Jobs of execution $1 of workspace $2 behind position $3, in order, perhaps only those in the state of rank $5 or whose
--- message stands at rank $6; beside each what the execution's reader must know of it, in one row where there is no job.
-SELECT v.version, e.channel, j.*
+-- message stands at rank $6; beside them what the execution's reader must know of it. One row with an array a column
+-- (none where there is no job), for a driver reads fifty values faster than fifty rows.
+SELECT v.version, e.channel, page.*
 FROM executions e
 JOIN versions v USING (trigger_id)
 JOIN triggers t USING (trigger_id)
-LEFT JOIN LATERAL (
-    SELECT execution_id, seq, progress, message, engagements, segments, sent_at, until, cost_micros, external_id,
-           address, timeline
-    FROM jobs
-    WHERE execution_id = $1 AND seq > $3
-      AND ($5::integer IS NULL OR state_in(progress) = $5) AND ($6::integer IS NULL OR message = $6)
-    ORDER BY seq
-    LIMIT $4
-) AS j ON true
+CROSS JOIN LATERAL (
+    SELECT array_agg(seq), array_agg(progress), array_agg(message), array_agg(engagements), array_agg(segments),
+           array_agg(sent_at), array_agg(until), array_agg(cost_micros), array_agg(external_id), array_agg(address),
+           json_agg(timeline)
+    FROM (
+        SELECT * FROM jobs
+        WHERE execution_id = $1 AND seq > $3
+          AND ($5::integer IS NULL OR state_in(progress) = $5) AND ($6::integer IS NULL OR message = $6)
+        ORDER BY seq
+        LIMIT $4
+    ) AS in_order
+) AS page
 WHERE e.execution_id = $1 AND t.workspace_id = $2 AND t.accepted_at IS NOT NULL
-ORDER BY j.seq
 
 -- name: unsent_job_page
 -- The same of the jobs that ended unsent in the state of rank $5, which are found at once among any number of others.
-SELECT v.version, e.channel, j.*
+SELECT v.version, e.channel, page.*
 FROM executions e
 JOIN versions v USING (trigger_id)
 JOIN triggers t USING (trigger_id)
-LEFT JOIN LATERAL (
-    SELECT j.execution_id, j.seq, j.progress, j.message, j.engagements, j.segments, j.sent_at, j.until, j.cost_micros,
-           j.external_id, j.address, j.timeline
+CROSS JOIN LATERAL (
+    SELECT array_agg(seq), array_agg(progress), array_agg(message), array_agg(engagements), array_agg(segments),
+           array_agg(sent_at), array_agg(until), array_agg(cost_micros), array_agg(external_id), array_agg(address),
+           json_agg(timeline)
     FROM (
-        SELECT seq FROM unsent
-        WHERE execution_id = $1 AND state = $5 AND seq > $3 AND present
-        ORDER BY seq
-        LIMIT $4
-    ) AS u
-    JOIN jobs j ON j.execution_id = $1 AND j.seq = u.seq
-) AS j ON true
+        SELECT j.*
+        FROM (
+            SELECT seq FROM unsent
+            WHERE execution_id = $1 AND state = $5 AND seq > $3 AND present
+            ORDER BY seq
+            LIMIT $4
+        ) AS u
+        JOIN jobs j ON j.execution_id = $1 AND j.seq = u.seq
+        ORDER BY u.seq
+    ) AS in_order
+) AS page
 WHERE e.execution_id = $1 AND t.workspace_id = $2 AND t.accepted_at IS NOT NULL
-ORDER BY j.seq
 
 -- name: jobs_of_person
 -- The jobs of one person in the executions $1.

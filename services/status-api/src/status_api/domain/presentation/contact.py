@@ -69,7 +69,7 @@ def gates_of(job: JobRow, category: Category) -> list[dict[str, Any]]:
 
 def timeline_of(job: JobRow, *, unmasked: bool) -> list[dict[str, Any]]:
     """Return what was reported about the job, earliest first: its attempts and holds, its receipts, its engagements."""
-    events = sorted(job.timeline.items(), key=lambda item: (item[1].at, _place(item[0]), item[0]))
+    events = sorted(job.entries.items(), key=lambda item: (item[1].at, _place(item[0]), item[0]))
     return [_event(key, entry, unmasked=unmasked) for key, entry in events]
 
 

@@ -14,7 +14,7 @@ from status_api.domain.presentation.parts import (
     sentence,
     sentence_of,
 )
-from status_api.domain.progress import rank_of
+from status_api.domain.progress import attempt_of, epoch_of, rank_of
 from status_api.domain.rows import JobRow
 
 Said = tuple[str | None, str | None]
@@ -39,34 +39,38 @@ def present_job(job: JobRow, channel: Channel, *, unmasked: bool) -> dict[str, A
     """Return one job as the list shows it: the address under the name that its channel gives it."""
     status, kind = _STATES[rank_of(job.progress)]
     outcome, receipt = job.outcome, job.receipt
-    said = _NOTHING if kind is None else _said(outcome, unmasked=unmasked)
-    filter_code, filter_reason = said if kind is _FILTERED else _NOTHING
-    failure_code, failure_reason = said if kind is _FAILED else _NOTHING
-    hold_code, hold_reason = said if kind is _HELD else _NOTHING
-    message_code, message_reason = _refused(job, receipt, unmasked=unmasked) if receipt else _NOTHING
+    filtered = failed = held = refused = _NOTHING
+    if kind is _FILTERED:
+        filtered = _said(outcome, unmasked=unmasked)
+    elif kind is _FAILED:
+        failed = _said(outcome, unmasked=unmasked)
+    elif kind is _HELD:
+        held = _said(outcome, unmasked=unmasked)
+    if receipt is not None:
+        refused = _refused(job, receipt, unmasked=unmasked)
     provider, provider_id = _provider_entry(job, outcome, receipt)
     return {
-        "id": str(JobId(job.execution_id, job.seq)),
+        "id": JobId.text(job.execution_id, job.seq),
         "status": status,
         "external_id": job.external_id,
         "email" if channel is Channel.EMAIL else "phone_number": address(job.address, unmasked=unmasked),
-        "filter_code": filter_code,
-        "filter_reason": filter_reason,
-        "failure_code": failure_code,
-        "failure_reason": failure_reason,
-        "hold_code": hold_code,
-        "hold_reason": hold_reason,
-        "held_until": instant_of_milliseconds(job.until) if kind is _HELD and hold_code != "paused" else None,
+        "filter_code": filtered[0],
+        "filter_reason": filtered[1],
+        "failure_code": failed[0],
+        "failure_reason": failed[1],
+        "hold_code": held[0],
+        "hold_reason": held[1],
+        "held_until": instant_of_milliseconds(job.until) if kind is _HELD and held[0] != "paused" else None,
         "message_status": _MESSAGES[job.message],
-        "message_code": message_code,
-        "message_reason": message_reason,
-        "engagements": [engagement.value for engagement in job.engagement_set],
-        "attempts": job.attempt,
-        "retries": job.epoch,
+        "message_code": refused[0],
+        "message_reason": refused[1],
+        "engagements": [engagement.value for engagement in job.engagement_set] if job.engagements else [],
+        "attempts": attempt_of(job.progress),
+        "retries": epoch_of(job.progress),
         "provider": provider,
         "provider_id": provider_id,
         "segments": job.segments,
-        "estimated_cost": dollars(job.cost_micros) if job.cost_micros is not None else None,
+        "estimated_cost": None if job.cost_micros is None else dollars(job.cost_micros),
         "sent_at": instant_of_milliseconds(outcome.at if outcome and status == "sent" else job.sent_at),
     }
 
@@ -92,7 +96,7 @@ def _provider_entry(
     """The provider and its id for the message, as the report that settled the job or else any receipt names them."""
     if outcome is not None and outcome.provider and outcome.provider_id:
         return outcome.provider, outcome.provider_id
-    entries = [entry for entry in (outcome, receipt, *job.timeline.values()) if entry is not None]
+    entries = [entry for entry in (outcome, receipt, *job.entries.values()) if entry is not None]
     provider = next((entry.provider for entry in entries if entry.provider), None)
     provider_id = next((entry.provider_id for entry in entries if entry.provider_id), None)
     return provider, provider_id

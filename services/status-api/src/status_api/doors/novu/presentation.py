@@ -90,7 +90,7 @@ def message(run: Run, execution: ExecutionRow, job: JobRow, reader: Reader) -> d
     failed = job.state is JobState.FAILED
     negative = state is not None and state.is_negative
     read = state is MessageState.READ or Engagement.OPENED in job.engagement_set
-    reached = [job.timeline.get(message_key(one)) for one in (MessageState.DELIVERED, MessageState.READ)]
+    reached = [job.said(message_key(one)) for one in (MessageState.DELIVERED, MessageState.READ)]
     delivered = [entry.at for entry in reached if entry is not None]
     where = address(job.address, unmasked=reader.unmasked)
     shown = {
@@ -154,7 +154,7 @@ def activity(run: Run, seq: int, external_id: str, jobs: Mapping[UUID, JobRow], 
 
 
 def _updated_at(run: Run, jobs: Mapping[UUID, JobRow]) -> str:
-    moments = [entry.at for job in jobs.values() for entry in job.timeline.values()]
+    moments = [entry.at for job in jobs.values() for entry in job.entries.values()]
     latest = instant_of_milliseconds(max(moments)) if moments else None
     return latest or format_instant(run.overview.trigger.accepted_at)
 
