@@ -46,6 +46,22 @@ class SegmentFilter:
     filter: str
 
 
+@dataclass(frozen=True, slots=True)
+class NamedRule:
+    """A trigger rule as people know it, and the name of the events that it answers."""
+
+    rule_id: UUID
+    name: str
+    event: str
+
+
+async def named_rules(database: Database, workspace_id: UUID) -> list[NamedRule]:
+    """Return all rules of a workspace, whether they are active or not, the oldest first."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_statements.named_rules, workspace_id)
+    return [NamedRule(row["id"], row["name"], row["event"]) for row in rows]
+
+
 async def rules_for(database: Database, events: Collection[EventKey]) -> dict[EventKey, list[TriggerRule]]:
     """Return the active rules of each event, oldest first, as they are at this moment."""
     found: defaultdict[EventKey, list[TriggerRule]] = defaultdict(list)

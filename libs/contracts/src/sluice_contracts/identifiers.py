@@ -57,6 +57,11 @@ def trigger_id_for_key(workspace_id: UUID, idempotency_key: str) -> UUID:
     return derived_id(workspace_id, f"trigger:{idempotency_key}")
 
 
+def trigger_id_for_rule(event_id: UUID, rule_id: UUID) -> UUID:
+    """Return the trigger by which a rule answers an event: the same event again is the same trigger."""
+    return derived_id(event_id, str(rule_id))
+
+
 def execution_id_for(trigger_id: UUID, step_order: int, channel: str) -> UUID:
     """Return the execution of one channel inside one step. Steps count from 1."""
     return derived_id(trigger_id, f"execution:{step_order}:{channel}")

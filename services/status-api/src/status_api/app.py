@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from sluice_catalog.credentials import Authenticator
 from sluice_catalog.definitions.pocketflows import PocketflowsTriggers
 from sluice_catalog.definitions.streams import Streams
 from sluice_catalog.erasures import Eraser, Erasures
+from sluice_catalog.events import named_rules
 from sluice_catalog.repository import Catalog
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.stream_counts import StreamCounts
@@ -57,6 +59,7 @@ from status_api.handlers.standstill import Asker
 from status_api.handlers.sweeping import Gauge, Sweeper
 from status_api.handlers.trigger_list import TriggerList
 from status_api.handlers.triggers import TriggerReads
+from status_api.handlers.unheard import UnheardEvents
 from status_api.settings import StatusSettings
 
 NAME: Final = "status-api"
@@ -84,8 +87,16 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     arrivals = Arrivals()
     projection = Projection(writing, receipt_deadline=settings.receipt_deadline)
     events = EventStore(writing)
+    event_retention = timedelta(days=settings.event_retention_days)
     consumers = _consumers(
         settings, messaging, Projector(projection, arrivals.announce), EventProjector(events, arrivals.announce)
+    )
+    unheard = UnheardEvents(
+        EventStore(summing),
+        partial(named_rules, catalog),
+        clock,
+        silence=timedelta(seconds=settings.silence_seconds),
+        retention=event_retention,
     )
     app = application(translate=unavailable)
     kept = answers.PostgresAnswers(answered, settings.secret_bytes, clock)
@@ -95,7 +106,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
         *operations(
             StatusStore(reading), WaitStore(reading), SandboxStore(summing), arrivals, messaging.publisher, clock
         ),
-        *EventReads(EventStore(summing), arrivals).operations(),
+        *EventReads(EventStore(summing), unheard, arrivals).operations(),
         *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(summing), clock).operations(),
         *TriggerDoor(
             PocketflowsTriggers(catalog, clock), Publisher(catalog, clock), WorkflowCounter(summing), snapshot
@@ -132,7 +143,7 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
                 StandstillStore(writing), messaging.publisher, clock, timedelta(seconds=settings.silence_seconds)
             ).run,
             "answers": kept.run,
-            "forget-events": EventForgetter(events, clock, timedelta(days=settings.event_retention_days)).run,
+            "forget-events": EventForgetter(events, clock, event_retention).run,
             "erasures": Eraser(Erasures(catalog, box), PeopleMemory(clearing).forget, clock).run,
             "gauge": Gauge(projection, clock).run,
             "catalog": snapshot.follow,
@@ -165,7 +176,7 @@ def documented() -> list[Operation]:
     nothing: Any = None
     return [
         *operations(nothing, nothing, nothing, nothing, nothing, nothing),
-        *EventReads(nothing, nothing).operations(),
+        *EventReads(nothing, nothing, nothing).operations(),
         *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),
         *NovuReads(nothing, nothing, nothing, nothing, nothing, nothing, nothing).operations(),

@@ -9,6 +9,9 @@ LEFT JOIN catalog.workflows w ON w.id = r.workflow_id AND w.workspace_id = r.wor
 WHERE r.status = 'active'
 ORDER BY r.id
 
+-- name: named_rules
+SELECT id, name, event FROM catalog.trigger_rules WHERE workspace_id = $1 ORDER BY id
+
 -- name: listened_for
 -- Those (workspace, event) that a rule answers or a workflow waits for.
 SELECT DISTINCT workspace_id, event

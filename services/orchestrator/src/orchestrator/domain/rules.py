@@ -13,7 +13,7 @@ from sluice_catalog.mapping import MappingProblem, variables_of
 from sluice_catalog.models import Contact, TriggerRule, WorkflowReference
 from sluice_catalog.paths import PathProblem
 from sluice_contracts.base import format_instant
-from sluice_contracts.identifiers import derived_id
+from sluice_contracts.identifiers import trigger_id_for_rule
 from sluice_contracts.messages.event import LONGEST_CHAIN, EventOccurred
 from sluice_contracts.messages.execution import RuleOutcome
 from sluice_contracts.messages.trigger import ContactRecipients, TriggerAccepted, TriggeringEvent, WorkflowStart
@@ -126,7 +126,7 @@ def _trigger(
 ) -> TriggerAccepted:
     category = rule.category or workflow.category
     return TriggerAccepted(
-        trigger_id=derived_id(event.event_id, str(rule.rule_id)),
+        trigger_id=trigger_id_for_rule(event.event_id, rule.rule_id),
         workspace_id=event.workspace_id,
         accepted_at=event.accepted_at,
         lane=Lane.PRIORITY if category.is_essential else Lane.BULK,

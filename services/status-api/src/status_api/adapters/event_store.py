@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -48,17 +48,17 @@ class EventPlace:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event with what each rule made of it."""
+    """An event with what each rule made of it; None stands for what is not known, see `handlers.unheard`."""
 
     event_id: UUID
     name: str
     external_id: str | None
-    source: str
-    occurred_at: datetime
+    source: str | None
+    occurred_at: datetime | None
     accepted_at: datetime
-    evaluated_at: datetime
+    evaluated_at: datetime | None
     outcome: str
-    waits: int
+    waits: int | None
     rules: list[dict[str, Any]]
 
 
@@ -122,6 +122,14 @@ class EventStore:
                 limit,
             )
         return [EventRow(**dict(row)) for row in rows]
+
+    async def started(
+        self, workspace_id: UUID, trigger_ids: Collection[UUID], since: datetime, until: datetime
+    ) -> dict[UUID, datetime]:
+        """Return those of some triggers that were accepted from `since` up to `until`, and when each was."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_sql.started, workspace_id, list(trigger_ids), since, until)
+        return {row["trigger_id"]: row["accepted_at"] for row in rows}
 
     async def forget(self, before: datetime, limit: int) -> int:
         """Remove up to `limit` events accepted before `before`, the oldest first; return how many."""

@@ -26,6 +26,7 @@ from status_api.handlers.answers import bad_cursor, path_id, tagged_by_content
 from status_api.handlers.arrivals import Arrivals
 from status_api.handlers.queries import TimeRange
 from status_api.handlers.triggers import STATUS_SCOPE
+from status_api.handlers.unheard import UnheardEvents
 
 _FORGET_SECONDS: Final = 600.0
 _FORGET_BATCH: Final = 1000
@@ -54,17 +55,20 @@ class RuleAnswer(BaseModel):
 class EventAnswer(BaseModel):
     """An event. `triggered`: a workflow was started; `awaited`: a run that waited for it went on; `refused`: rules
     are there for it and none started its workflow; `unmatched`: nobody is there for it. `waits` counts runs.
+
+    Where the word of what became of it was lost, only the triggers that it started tell of it: `evaluated_at` is null,
+    and so is what they do not know.
     """
 
     event_id: UUID
     event: str
     contact_external_id: str | None
-    source: str
-    occurred_at: datetime
+    source: str | None
+    occurred_at: datetime | None
     accepted_at: datetime
-    evaluated_at: datetime
+    evaluated_at: datetime | None
     outcome: EventOutcome
-    waits: int
+    waits: int | None
     rules: list[RuleAnswer]
 
 
@@ -78,8 +82,9 @@ class EventPage(BaseModel):
 class EventReads:
     """`GET /api/v1/events` and `GET /api/v1/events/{event_id}`."""
 
-    def __init__(self, store: EventStore, arrivals: Arrivals) -> None:
+    def __init__(self, store: EventStore, unheard: UnheardEvents, arrivals: Arrivals) -> None:
         self._store = store
+        self._unheard = unheard
         self._arrivals = arrivals
 
     def operations(self) -> list[Operation]:
@@ -114,6 +119,8 @@ class EventReads:
         found = await self._arrivals.wait_for(
             (workspace_id, event_id), lambda: self._store.event(workspace_id, event_id)
         )
+        if found is None:
+            found = await self._unheard.find(workspace_id, event_id)
         if found is None:
             raise not_found("event")
         return tagged_by_content(call, _shown(found))

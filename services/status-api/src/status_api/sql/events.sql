@@ -27,6 +27,12 @@ WHERE workspace_id = $1 AND (accepted_at, event_id) < ($2, $3)
 ORDER BY accepted_at DESC, event_id DESC
 LIMIT $9
 
+-- name: started
+-- Those of the triggers $2 of workspace $1 that were accepted from $3 up to $4.
+SELECT trigger_id, accepted_at
+FROM triggers
+WHERE workspace_id = $1 AND trigger_id = ANY($2::uuid[]) AND accepted_at >= $3 AND accepted_at < $4
+
 -- name: drop_events
 DELETE FROM events
 WHERE event_id IN (SELECT event_id FROM events WHERE accepted_at < $1 ORDER BY accepted_at LIMIT $2)
