@@ -19,10 +19,15 @@ from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sluice_local import postgres, processes
 from sluice_local.kafka import BrokerPorts, Kafka
 from sluice_local.postgres import Postgres
+
+# How long an example takes says how busy the machine is, and not whether the code is right.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 _OWN_FOLDER = pytest.StashKey[Path]()
 
