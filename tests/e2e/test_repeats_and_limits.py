@@ -179,6 +179,41 @@ async def test_what_another_process_is_busy_with_is_in_progress_and_then_taken_i
         await answers.close()
 
 
+async def test_a_request_that_died_with_its_process_is_in_progress_for_ten_seconds_and_then_taken_in_once(
+    call: Calls, stack: Stack
+) -> None:
+    """It waits for the broker while its process is killed."""
+    key = uuid4().hex
+    answers = await asyncpg.connect(stack.connections.postgres)
+    try:
+        stack.kill("kafka", signal.SIGSTOP)
+        dying = asyncio.create_task(call("send", "dying", key))
+        try:
+            claimed = "SELECT EXISTS (SELECT FROM answers.claims WHERE key = $1)"
+            await wait_until(lambda: answers.fetchval(claimed, key))
+            stack.kill("ingest")
+            # Ten seconds may be over before a busy machine has started it again.
+            await answers.execute("UPDATE answers.claims SET until = until + interval '1 hour' WHERE key = $1", key)
+        finally:
+            stack.kill("kafka", signal.SIGCONT)
+        seen: list[Response] = [await dying]
+
+        async def is_answered(status: int) -> bool:
+            seen.append(await call("send", "dying", key))
+            return seen[-1].status == status
+
+        await wait_until(lambda: is_answered(409), describe=lambda: str(seen[-1]))
+        assert seen[-1].headers["Retry-After"] == "1"
+        stack.advance_clock(timedelta(hours=1, seconds=11))
+        await wait_until(lambda: is_answered(200), describe=lambda: str(seen[-1]))
+        assert {answer.status for answer in seen[1:]} <= {200, 409, 502, 503}
+        again = await call("send", "dying", key)
+        assert (again.raw, again.headers["Idempotency-Replay"]) == (seen[-1].raw, "true")
+        await call.tenant.api.finished(again.body["trigger_id"])
+    finally:
+        await answers.close()
+
+
 async def test_a_bulk_costs_what_it_holds(call: Calls, stack: Stack) -> None:
     item = {"channel": "sms", "recipient_type": "direct_sms", "direct_sms": "+14155550177", "text": "x"}
     async with new_tenant(stack) as fresh:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from sluice_catalog.api_keys import new_secret
@@ -17,6 +18,7 @@ from sluice_catalog.credentials import Authenticator, client_address, secrets_in
 from sluice_catalog.definitions.lists import ContactList, Lists
 from sluice_catalog.definitions.workspace import NewApiKey, Workspaces
 from sluice_catalog.snapshot import CatalogSnapshot
+from sluice_runtime.http.guard.settings import TRUSTED_PROXIES
 from sluice_runtime.http.problems import Problem
 from sluice_runtime.secrets import SecretBox
 
@@ -166,17 +168,26 @@ def test_a_header_longer_than_any_key_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "expected"),
+    ("trusted", "peer", "forwarded", "expected"),
     [
-        ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
-        ("10.0.0.2", "198.51.100.7, 203.0.113.9", "203.0.113.9"),
-        ("8.8.8.8", "203.0.113.9", "8.8.8.8"),
-        ("127.0.0.1", None, "127.0.0.1"),
+        ((), "127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ((), "10.0.0.2", "198.51.100.7, 203.0.113.9", "203.0.113.9"),
+        ((), "8.8.8.8", "203.0.113.9", "8.8.8.8"),
+        ((), "127.0.0.1", None, "127.0.0.1"),
+        ((), "somewhere", "203.0.113.9", "somewhere"),
+        (("10.0.0.2/32",), "10.0.0.2", "203.0.113.9", "203.0.113.9"),
+        (("10.0.0.2/32",), "10.0.0.3", "203.0.113.9", "10.0.0.3"),
+        (("10.0.0.2/32",), "127.0.0.1", "203.0.113.9", "127.0.0.1"),
+        (("198.51.100.0/24", "2001:db8::/64"), "2001:db8::1", "203.0.113.9", "203.0.113.9"),
     ],
 )
-def test_only_our_own_gateway_is_believed_about_addresses(peer: str, forwarded: str | None, expected: str) -> None:
+def test_only_our_own_gateway_is_believed_about_addresses(
+    trusted: tuple[str, ...], peer: str, forwarded: str | None, expected: str
+) -> None:
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-    request = make_mocked_request("GET", "/", headers=headers).clone(remote=peer)
+    app = web.Application()
+    app[TRUSTED_PROXIES] = trusted
+    request = make_mocked_request("GET", "/", headers=headers, app=app).clone(remote=peer)
     assert client_address(request) == expected
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from sluice_runtime.http.guard.answers import KEPT_FOR, Answer, AnswerBook, Verdict
 from sluice_runtime.http.guard.rates import Rate, RateLimiter, tighter
+from sluice_runtime.http.guard.settings import GuardSettings
 
 WORKSPACE = UUID(int=1)
 STREAM = UUID(int=2)
@@ -97,3 +100,13 @@ def test_of_two_buckets_the_caller_hears_of_the_one_that_refuses_or_has_less() -
     small = limiter.take(STREAM, 1, 0.0, Rate(1, 5))
     assert tighter(roomy, small) is tighter(small, roomy) is small
     assert tighter(roomy, None) is roomy
+
+
+def test_gateways_are_given_as_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_SECRET_KEY", "A" * 43 + "=")
+    assert GuardSettings().trusted_proxies == ()
+    monkeypatch.setenv("SLUICE_TRUSTED_PROXIES", "10.0.0.2, 2001:db8::/64")
+    assert GuardSettings().trusted_proxies == ("10.0.0.2/32", "2001:db8::/64")
+    monkeypatch.setenv("SLUICE_TRUSTED_PROXIES", "gateway")
+    with pytest.raises(ValidationError, match="gateway"):
+        GuardSettings()

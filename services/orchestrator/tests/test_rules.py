@@ -209,15 +209,20 @@ async def test_two_entries_in_one_batch_both_survive_that_they_could_not_be_publ
     assert {outcome.rule_id for one in told.events for outcome in one.rules} == {rule.rule_id}
 
 
-async def test_of_two_events_at_one_moment_in_two_copies_one_enters(rules: Rules) -> None:
-    rules.rule(once_per_contact=True)
+@pytest.mark.parametrize(
+    ("limit", "code"), [({"once_per_contact": True}, "once_per_contact"), ({"reentry_gap_minutes": 60}, "too_soon")]
+)
+async def test_of_two_events_at_one_moment_in_two_copies_one_enters(
+    rules: Rules, limit: dict[str, Any], code: str
+) -> None:
+    rules.rule(**limit)
     copies = [rules.world.copy() for _ in range(4)]
     events = [rules.event() for _ in copies]
     await asyncio.gather(*(copy.events([_record(event)]) for copy, event in zip(copies, events, strict=True)))
     codes = sorted(
         str(outcome.code) for told in rules.world.said(EventsEvaluated) for one in told.events for outcome in one.rules
     )
-    assert codes == ["None", *["once_per_contact"] * 3]
+    assert codes == ["None", *[code] * 3]
 
 
 async def test_a_chain_of_events_ends(rules: Rules) -> None:

@@ -19,6 +19,7 @@ from sluice_catalog.api_keys import digest
 from sluice_catalog.models import ApiKey
 from sluice_catalog.snapshot import CatalogSnapshot
 from sluice_catalog.streams import is_among
+from sluice_runtime.http.guard.settings import TRUSTED_PROXIES
 from sluice_runtime.http.principal import Principal
 from sluice_runtime.http.problems import Problem
 
@@ -86,12 +87,18 @@ def _basic(encoded: str) -> Iterator[str]:
 def client_address(request: web.Request) -> str:
     """Return the address that a request came from.
 
-    Behind our own gateway, which is on this machine or on a private network, it is the last one that the gateway wrote
-    into `X-Forwarded-For`; what a caller on the open internet writes there is not believed.
+    Behind our own gateway, one of `TRUSTED_PROXIES`, it is the last one that the gateway wrote into `X-Forwarded-For`;
+    what anybody else writes there is not believed.
     """
     peer = request.remote or ""
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).rpartition(",")[2].strip()
+    return forwarded if forwarded and _is_proxy(peer, request.app.get(TRUSTED_PROXIES, ())) else peer
+
+
+def _is_proxy(address: str, trusted: tuple[str, ...]) -> bool:
+    if trusted:
+        return is_among(address, trusted)
     try:
-        return forwarded if forwarded and ip_address(peer).is_private else peer
+        return ip_address(address).is_private
     except ValueError:
-        return peer
+        return False

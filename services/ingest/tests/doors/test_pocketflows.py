@@ -55,6 +55,7 @@ def test_an_event_of_a_tenant_says_whose_it_is_whatever_its_data_say() -> None:
         {},
         {"event": "x"},
         {"event": "", "data": {"customer": "42"}},
+        {"event": "contact.created", "data": {"customer": "42"}},
         {"event": "x", "data": {}},
         {"event": "x", "data": {"customer": None}},
         {"event": "x", "data": {"customer": {"email": "ada@example.com"}}},

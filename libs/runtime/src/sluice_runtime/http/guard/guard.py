@@ -17,7 +17,7 @@ from sluice_runtime.http.doors import rendered
 from sluice_runtime.http.front import FINISHES
 from sluice_runtime.http.guard.answers import MAX_KEY_LENGTH, Answer, AnswerBook, AnswerStore, Place, Verdict
 from sluice_runtime.http.guard.rates import Allowance, RateLimiter, tighter
-from sluice_runtime.http.guard.settings import GuardSettings
+from sluice_runtime.http.guard.settings import TRUSTED_PROXIES, GuardSettings
 from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Answerer, Operation
 from sluice_runtime.http.principal import Principal
 from sluice_runtime.http.problems import Problem
@@ -38,9 +38,11 @@ class Guard:
         self._book = AnswerBook(settings.remembered_answers, settings.remembered_answer_bytes)
         self._store = store
         self._clock = clock
+        self._trusted_proxies = settings.trusted_proxies
 
     def protect(self, app: web.Application) -> None:
-        """Have every answer of `app` say what is left of the caller's rate."""
+        """Have every answer of `app` say what is left of the caller's rate, and have `app` know its gateways."""
+        app[TRUSTED_PROXIES] = self._trusted_proxies
         app[FINISHES].append(self.write_rate_limit)
 
     def charge(self, request: web.Request, principal: Principal, cost: int, *, returned: int = 0) -> None:

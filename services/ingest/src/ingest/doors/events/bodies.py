@@ -16,7 +16,8 @@ from sluice_contracts.vocabulary import BuiltInEvent
 _OWN: frozenset[str] = frozenset(BuiltInEvent)
 
 
-def _is_a_callers(name: str) -> str:
+def is_a_callers(name: str) -> str:
+    """Return an event's name. Raises ValueError where it is one of our own events', which nobody else can tell of."""
     if name in _OWN:
         raise ValueError("is the name of an event that only Sluice itself notices")
     return name
@@ -50,7 +51,7 @@ class Event(RequestBody):
         }
     )
 
-    event: Annotated[EventName, AfterValidator(_is_a_callers)]
+    event: Annotated[EventName, AfterValidator(is_a_callers)]
     contact_external_id: Name | None = Field(default=None, description="A contact who is there already.")
     contact: Person | None = Field(default=None, description="Instead: a contact with what is known of them.")
     data: Values = Field(default_factory=dict, description="What rules filter by and take variables from.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ingest.domain.values import Name, plain_json
+from ingest.doors.events.bodies import is_a_callers
 
 
 def _as_text(value: Any) -> Any:
@@ -47,7 +48,7 @@ class Tracked(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    event: Name
+    event: Annotated[Name, AfterValidator(is_a_callers)]
     data: Annotated[TrackedData, Field(description="`customer`, and whatever else happened.")]
 
 
