@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
 
@@ -90,14 +89,11 @@ class SimulatedDatabase:
         self._open: list[Transaction] = []
         machine.dies.append(self._roll_everything_back)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[SimulatedConnection]:
-        yield SimulatedConnection(self._world, self._machine, self._server, self._open)
+    def connection(self) -> SimulatedConnection:
+        return SimulatedConnection(self._world, self._machine, self._server, self._open)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[SimulatedConnection]:
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+    def transaction(self) -> SimulatedTransaction:
+        return self.connection().transaction()
 
     async def in_transaction(self, work: Callable[[SimulatedConnection], Awaitable[T]]) -> T:
         async with self.transaction() as connection:
@@ -123,6 +119,12 @@ class SimulatedConnection:
         self._tx: Transaction | None = None
         self._is_broken = False
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
     async def fetch(self, sql: str, *arguments: Any) -> list[Row]:
         return await self._ask(sql, [arguments])
 
@@ -142,17 +144,25 @@ class SimulatedConnection:
     async def executemany(self, sql: str, arguments: Iterable[Sequence[Any]]) -> None:
         await self._ask(sql, list(arguments), many=True)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        self._tx = tx = self._begin()
-        try:
-            yield
-            await self._remote("commit", lambda: self._end(tx, "commit"))
-        except BaseException:
-            self._end(tx, "rollback")
-            raise
-        finally:
-            self._tx = None
+    def transaction(self) -> SimulatedTransaction:
+        return SimulatedTransaction(self)
+
+    def begin(self) -> None:
+        """Let what is asked from now on be one transaction."""
+        self._tx = self._begin()
+
+    async def commit(self) -> None:
+        """End it, and keep what it wrote. Raises what a commit may raise, and then it is open still."""
+        tx = self._tx
+        assert tx is not None
+        await self._remote("commit", lambda: self._end(tx, "commit"))
+        self._tx = None
+
+    def roll_back(self) -> None:
+        """End it, and forget what it wrote."""
+        assert self._tx is not None
+        self._end(self._tx, "rollback")
+        self._tx = None
 
     async def _ask(self, sql: str, arguments: Sequence[Sequence[Any]], *, many: bool = False) -> list[Row]:
         explicit = self._tx
@@ -174,18 +184,19 @@ class SimulatedConnection:
     async def _remote(self, label: str, action: Callable[[], T]) -> T:
         if self._is_broken:
             raise asyncpg.InterfaceError("connection is closed")
-        lost = self._world.chance(self._world.weather.lost_statements)
-        never_arrived = lost and self._world.fate.random() < 0.5
+        if self._world.chance(self._world.weather.lost_statements):
+            action = self._lost(label, action, arrives=self._world.fate.random() >= 0.5)
+        return await self._world.remote(self._machine, "poll" if label in OFTEN else "sql", label, action)
 
-        def risky() -> T:
-            if never_arrived:
-                raise self._break(label)
-            result = action()
-            if lost:
-                raise self._break(label)
-            return result
+    def _lost(self, label: str, action: Callable[[], T], *, arrives: bool) -> Callable[[], T]:
+        """Return what becomes of a statement whose answer, or which itself, is lost with the connection."""
 
-        return await self._world.remote(self._machine, "poll" if label in OFTEN else "sql", label, risky)
+        def carried_out() -> T:
+            if arrives:
+                action()
+            raise self._break(label)
+
+        return carried_out
 
     def _break(self, label: str) -> Exception:
         self._is_broken = True
@@ -203,3 +214,24 @@ class SimulatedConnection:
         self._server.end(tx, how)
         if tx in self._open:
             self._open.remove(tx)
+
+
+class SimulatedTransaction:
+    """A block that is one transaction on a connection, which it gives."""
+
+    def __init__(self, connection: SimulatedConnection) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> SimulatedConnection:
+        self._connection.begin()
+        return self._connection
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._connection.roll_back()
+            return
+        try:
+            await self._connection.commit()
+        except BaseException:
+            self._connection.roll_back()
+            raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from simulated import event_invariants
 from simulated.copies import Stage
 from simulated.people import People
 from simulated.scenario import Scenario
+from simulated.storage import Row
 from simulated.twins.status import COUNTERS, Counted, counters_of, reason_of
 from simulated.watches import WaitWatch
 from sluice_contracts import topics
@@ -27,28 +28,43 @@ from status_api.domain.presentation.ledger import present_ledger
 from status_api.domain.progress import state_of
 
 
-def at_every_look(stage: Stage) -> Iterator[str]:
-    """Yield what is wrong at this moment."""
+def at_every_look(stage: Stage, changed: Collection[UUID] | None = None) -> Iterator[str]:
+    """Yield what is wrong at this moment, where given, with the triggers and executions that have `changed` alone."""
     store = stage.servers["status"].store
-    counted: Counter[tuple[UUID, Counted]] = Counter()
+    executions: Mapping[Any, Row] = {
+        execution_id: row
+        for execution_id, row in store.table("executions").items()
+        if changed is None or execution_id in changed or row["trigger_id"] in changed
+    }
+    counted: dict[UUID, Counter[Counted]] = {execution_id: Counter() for execution_id in executions}
     reasons: Counter[tuple[Any, ...]] = Counter()
     for row in store.table("jobs").values():
-        counted[row["execution_id"], counters_of(row["facts"])] += 1
-        reason = reason_of(row["facts"])
-        if reason is not None:
-            reasons[row["execution_id"], *reason] += 1
-    sums = {execution_id: dict.fromkeys(COUNTERS, 0) for execution_id in store.table("executions")}
-    for (execution_id, contribution), jobs in counted.items():
-        for name, number in zip(COUNTERS, contribution, strict=True):
-            sums[execution_id][name] += jobs * number
-    for execution_id, row in store.table("executions").items():
-        wrong = {name: row[name] for name, number in sums[execution_id].items() if row[name] != number}
+        execution_id, facts = row["execution_id"], row["facts"]
+        if execution_id not in counted:
+            if changed is None:
+                yield f"a job of an execution that is not known: {row}"
+        else:
+            counted[execution_id][counters_of(facts)] += 1
+            reason = reason_of(facts)
+            if reason is not None:
+                reasons[execution_id, *reason] += 1
+    for execution_id, row in executions.items():
+        sums = dict.fromkeys(COUNTERS, 0)
+        for contribution, jobs in counted[execution_id].items():
+            for name, number in zip(COUNTERS, contribution, strict=True):
+                sums[name] += jobs * number
+        wrong = {name: row[name] for name, number in sums.items() if row[name] != number}
         if wrong:
             yield f"counters differ from a recount: {execution_id} {wrong}"
-    kept = {key: row["n"] for key, row in store.table("reasons").items() if row["n"]}
+    kept = {
+        key: row["n"]
+        for key, row in store.table("reasons").items()
+        if row["n"] and (changed is None or key[0] in executions)  # type: ignore[index]
+    }
     if kept != dict(reasons):
         yield f"reasons differ from a recount: {kept} {dict(reasons)}"
-    for seen in _overviews(stage):
+    touched = None if changed is None else {*changed, *(row["trigger_id"] for row in executions.values())}
+    for seen in _overviews(stage, touched):
         ledger = present_ledger(seen, [], unmasked=True)
         if ledger["unaccounted"] or ledger["open"] < 0:
             yield f"the ledger does not balance: {ledger['trigger_id']} {_buckets(ledger)}"
@@ -96,7 +112,7 @@ def lags(stage: Stage) -> Iterable[tuple[str, int]]:
                 yield f"{source.group}/{topic}", stage.broker.lag(source.group, topic)
 
 
-def _overviews(stage: Stage) -> Iterator[Overview]:
+def _overviews(stage: Stage, only: Collection[UUID] | None = None) -> Iterator[Overview]:
     store = stage.servers["status"].store
     executions = [
         (row["trigger_id"], {name: value for name, value in row.items() if name != "workspace_id"})
@@ -105,7 +121,7 @@ def _overviews(stage: Stage) -> Iterator[Overview]:
     ]
     hidden = {"lane", "metadata", "stream_id", "dry_run", "starts_at"}
     for trigger_id, row in store.table("triggers").items():
-        if row["accepted_at"] is not None:
+        if row["accepted_at"] is not None and (only is None or trigger_id in only):
             shown = {name: value for name, value in row.items() if name not in hidden}
             trigger = trigger_row(shown | {"version": store.table("versions")[trigger_id]["version"]})  # type: ignore[arg-type]
             yield overview(trigger, [execution_row(own) for of, own in executions if of == trigger_id])  # type: ignore[arg-type]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ class Process:
         self.name = name
         self.is_dead = False
         self.frozen_until = 0.0
-        self.halted: list[asyncio.Handle] = []
+        self.halted: list[Handle] = []
 
 
 PROCESS: Final[ContextVar[Process | None]] = ContextVar("process", default=None)
@@ -34,6 +35,17 @@ PROCESS: Final[ContextVar[Process | None]] = ContextVar("process", default=None)
 
 class StandstillError(Exception):
     """Nothing is left that could ever happen."""
+
+
+class Handle(list[Any]):
+    """What is to be called, with what, and in which context; empty once it is cancelled.
+
+    A list, because most of a run is making these and taking them apart.
+    """
+
+    __slots__ = ()
+
+    cancel = list.clear
 
 
 class SimulationLoop(asyncio.AbstractEventLoop):
@@ -46,9 +58,9 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         self._start = start
         self._moment = 0.0
         self._is_over = False
-        self._ready: deque[asyncio.Handle] = deque()
-        self._due: list[tuple[float, int, _Timer]] = []
-        self._timers = 0
+        self._ready: deque[Handle] = deque()
+        self._due: list[tuple[float, int, Handle]] = []
+        self._timers: Iterator[int] = count()
         self._tasks: list[asyncio.Task[Any]] = []
         self._stopped: list[Process] = []
         self.failures: list[str] = []
@@ -88,24 +100,23 @@ class SimulationLoop(asyncio.AbstractEventLoop):
                 break
             self.run_until_complete(self.create_task(asyncio.wait(pending, timeout=60)))
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *arguments: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = _Handle(callback, arguments, context)
+    ) -> Handle:
+        handle = Handle((callback, arguments, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Handle:
         return self.call_at(self._moment + delay, callback, *arguments, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        handle = _Timer(when, callback, arguments, context)
-        self._timers += 1
-        heapq.heappush(self._due, (when, self._timers, handle))
+    ) -> Handle:
+        handle = Handle((callback, arguments, copy_context() if context is None else context))
+        heapq.heappush(self._due, (when, next(self._timers), handle))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -132,19 +143,19 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     def _turn(self) -> None:
         """Run what is ready now; where nothing is, go to the moment at which something will be."""
         ready = self._ready
-        while not ready:
+        if not ready:
             self._skip()
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if handle._cancelled:
+            if not handle:
                 continue
-            context = handle._context
+            callback, arguments, context = handle
             process = context.get(PROCESS)
             if process is None or not (process.is_dead or process.frozen_until > self._moment) or self._is_over:
                 try:
-                    context.run(handle._callback, *handle._args)
+                    context.run(callback, *arguments)
                 except Exception as error:  # noqa: BLE001 - whatever a callback raises is a failure of the run
-                    self.call_exception_handler({"message": f"in {handle._callback!r}", "exception": error})
+                    self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
             else:
                 if not process.halted:
                     self._stopped.append(process)
@@ -152,45 +163,10 @@ class SimulationLoop(asyncio.AbstractEventLoop):
 
     def _skip(self) -> None:
         due = self._due
-        while due and due[0][2]._cancelled:
+        while due and not due[0][2]:
             heapq.heappop(due)
         if not due:
             raise StandstillError
-        self._moment = max(self._moment, due[0][0])
-        while due and due[0][0] <= self._moment:
+        moment = self._moment = max(self._moment, due[0][0])
+        while due and due[0][0] <= moment:
             self._ready.append(heapq.heappop(due)[2])
-
-
-class _Handle(asyncio.Handle):
-    """Something to be called, without what only a real loop needs of it."""
-
-    __slots__ = ()
-
-    def __init__(self, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None) -> None:
-        self._callback = callback
-        self._args = arguments
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._callback = self._args = None
-
-
-class _Timer(asyncio.TimerHandle):
-    """The same, at a moment."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, when: float, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None
-    ) -> None:
-        self._when = when
-        self._callback = callback
-        self._args = arguments
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._callback = self._args = None

@@ -67,7 +67,7 @@ def play_month(
     with uncollected(0), prepared(world, HOURS) as errors:
         loop.run_until_complete(world.start(None, _wait(stage, outbound(topics.triggers(Lane.BULK), trigger))))
         assert not [*invariants.at_the_end(stage, scenario, waits), *errors, *loop.failures]
-        loop.end()
+        world.end()
     orders = {
         row["execution_id"]: row["step_order"] for row in stage.servers["status"].store.table("executions").values()
     }
@@ -95,7 +95,8 @@ async def _wait(stage: Stage, record: object) -> None:
 
 def _defined(contacts: Sequence[Contact], delays: Sequence[int], window: SendWindow) -> People:
     people = People()
-    people.contacts = {contact.id: contact for contact in contacts}
+    for contact in contacts:
+        people.add(contact)
     account_id, template_id, workflow_id = UUID(int=2), UUID(int=3), UUID(int=9)
     people.accounts[account_id] = ProviderAccount(
         account_id, WORKSPACE, Channel.SMS, "simulated", "one", {}, {}, is_default=True

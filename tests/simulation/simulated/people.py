@@ -31,16 +31,23 @@ class People:
     """What is defined. Shared by all processes."""
 
     def __init__(self) -> None:
-        self.contacts: dict[UUID, Contact] = {}
+        self._contacts: dict[UUID, list[Contact]] = {}
         self.templates: dict[UUID, TemplateVersion] = {}
         self.workflows: dict[tuple[UUID, int], WorkflowVersion] = {}
         self.accounts: dict[UUID, ProviderAccount] = {}
         self.rules: dict[EventKey, list[TriggerRule]] = {}
         self.suppressions: dict[tuple[UUID, Channel, str], SuppressionReason] = {}
 
-    def of(self, workspace_id: UUID) -> list[Contact]:
+    def __len__(self) -> int:
+        return sum(map(len, self._contacts.values()))
+
+    def add(self, contact: Contact) -> None:
+        """Add somebody; the contacts of a workspace come in the order of their ids."""
+        self._contacts.setdefault(contact.workspace_id, []).append(contact)
+
+    def of(self, workspace_id: UUID) -> Sequence[Contact]:
         """Return the contacts of a workspace in the order of their ids."""
-        return sorted((one for one in self.contacts.values() if one.workspace_id == workspace_id), key=lambda c: c.id)
+        return self._contacts.get(workspace_id, ())
 
 
 class SimulatedCatalog:

@@ -54,8 +54,6 @@ def simulate(
     """Play one seed. The same seed gives the same digest: the same events, byte for byte, in the same order."""
     loop = SimulationLoop()
     world = World(seed, loop)
-    if tells:
-        world.story = []
     with uncollected(seed), prepared(world, SECONDS, SHORT_MINUTE) as errors, built(variant):
         play = _Play(world, trace)
         try:
@@ -65,10 +63,12 @@ def simulate(
         if play.stage.trace is not None:
             for server in play.stage.servers.values():
                 server.forget_trace()
-        digest, seconds, messages = world.digest, loop.time(), len(play.exchange.taken)
         problems = [*play.violations, *loop.failures, *(f"logged: {event}" for event in errors)]
-        loop.end()
-    return Outcome(seed, digest, problems, seconds, messages, len(world.deaths), world.story or [])
+        outcome = Outcome(seed, world.digest, problems, loop.time(), len(play.exchange.taken), len(world.deaths))
+        if tells:
+            outcome.story = world.story
+        world.end()
+    return outcome
 
 
 class _Play:
@@ -78,7 +78,7 @@ class _Play:
         channels = CHANNELS if fate.random() < 0.4 else CHANNELS[:1]
         self.scenario = Scenario(fate, START, channels)
         broker = SimulatedBroker(partitions=fate.choice([1, 2, 3]))
-        self.exchange = Exchange(world, broker, REFERENCE_KEY, len(self.scenario.people.contacts))
+        self.exchange = Exchange(world, broker, REFERENCE_KEY, len(self.scenario.people))
         patience = Patience(
             receipts=fate.choice([None, None, None, 5.0]),
             silence=4.0 if world.weather.losses else None,
@@ -109,13 +109,10 @@ class _Play:
             self._world.later(planned.at, lambda record=record: self.stage.bring(record))
         self._misfortunes.announce()
         last = max((planned.at for planned in self.scenario.planned), default=0.0)
-        seen = 0
         while not self.violations and not self._world.loop.failures:
             await asyncio.sleep(LOOK_SECONDS)
-            changes = self.stage.servers["status"].store.changes
-            if changes != seen:
-                seen = changes
-                self.violations += invariants.at_every_look(self.stage)
+            if changed := self._status.changed():
+                self.violations += invariants.at_every_look(self.stage, changed)
             self.violations += [*self._status.violations, *self._waits.violations]
             now = self._world.loop.time()
             if now > last and self._is_at_rest():

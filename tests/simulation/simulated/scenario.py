@@ -119,7 +119,7 @@ class Scenario:
                 person = contact(number, workspace_id, status="inactive")
             elif flaw < 0.11:
                 person = contact(number, workspace_id, opt_outs={"sms": ["*"]})
-            self.people.contacts[person.id] = person
+            self.people.add(person)
         rate = fate.choice([None, None, 40.0])
         for channel in self._channels:
             account_id = UUID(int=workspace_id.int << 16 | 1 + list(Channel).index(channel))

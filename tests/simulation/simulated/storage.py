@@ -33,7 +33,6 @@ class Store:
     def __init__(self, name: str, clock: Callable[[], datetime]) -> None:
         self.name = name
         self.now = clock
-        self.changes = 0
         self.on_commit: Callable[[Mapping[str, Mapping[Key, Row | None]]], None] = lambda written: None
         self._tables: dict[str, dict[Key, Row]] = {}
         self.owners: dict[Place, Transaction] = {}
@@ -81,8 +80,11 @@ class Transaction:
 
     def rows(self, table: str) -> Iterator[tuple[Any, Row]]:
         """Yield every row that this transaction sees, with its key."""
-        written = self._written.get(table, _NOTHING)
-        for key, row in list(self.store.table(table).items()):
+        written = self._written.get(table)
+        if not written:
+            yield from self.store.table(table).items()
+            return
+        for key, row in self.store.table(table).items():
             if key not in written:
                 yield key, row
         for key, own in list(written.items()):
@@ -91,13 +93,15 @@ class Transaction:
 
     def lock(self, table: str, key: Key) -> None:
         """Keep a row (or the place of one) to this transaction. Raises LockedError where another has it."""
-        holder = self._holder(table, key)
+        place = (table, key)
+        owners = self.store.owners
+        if owners.get(place) is self:
+            return
+        holder = self._holder(place)
         if holder is not None:
             raise LockedError(holder)
-        place = (table, key)
-        if place not in self.store.owners:
-            self.store.owners[place] = self
-            self._locks.append(place)
+        owners[place] = self
+        self._locks.append(place)
 
     def share(self, table: str, key: Key) -> None:
         """Keep others from changing a row. Raises LockedError where another may be doing so."""
@@ -111,7 +115,7 @@ class Transaction:
 
     def can_lock(self, table: str, key: Key) -> bool:
         """Whether `lock` would not have to wait."""
-        return self._holder(table, key) is None
+        return self._holder((table, key)) is None
 
     def put(self, table: str, key: Key, row: Row) -> None:
         """Write a row."""
@@ -149,7 +153,6 @@ class Transaction:
 
     def commit(self) -> None:
         """Make everything written visible to all."""
-        self.store.changes += bool(self._written)
         self.store.on_commit(self._written)
         for table, rows in self._written.items():
             committed = self.store.table(table)
@@ -173,8 +176,9 @@ class Transaction:
         for waiter in waiters:
             waiter()
 
-    def _holder(self, table: str, key: Key) -> Transaction | None:
-        owner = self.store.owners.get((table, key))
+    def _holder(self, place: Place) -> Transaction | None:
+        owner = self.store.owners.get(place)
         if owner is not None and owner is not self:
             return owner
-        return next((one for one in self.store.sharers.get((table, key), ()) if one is not self), None)
+        sharers = self.store.sharers
+        return next((one for one in sharers.get(place, ()) if one is not self), None) if sharers else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from simulated.storage import Key, Row, Store
 
@@ -12,15 +13,24 @@ Written = Mapping[str, Mapping[Key, Row | None]]
 
 
 class StatusWatch:
-    """Sees every job's status change."""
+    """Sees every job's status change, and remembers whose changes have not been looked at yet."""
 
     def __init__(self, store: Store) -> None:
         self.violations: list[str] = []
         self._jobs = store.table("jobs")
+        self._changed: set[UUID] = set()
         store.on_commit = self._see
 
+    def changed(self) -> set[UUID]:
+        """Return the triggers and executions of which anything was written since this was last asked."""
+        changed, self._changed = self._changed, set()
+        return changed
+
     def _see(self, written: Written) -> None:
+        for name in ("triggers", "executions"):
+            self._changed.update(written.get(name, ()))  # type: ignore[arg-type]
         for key, row in written.get("jobs", {}).items():
+            self._changed.add(key[0])  # type: ignore[index]
             before = self._jobs.get(key)
             if before is None:
                 continue

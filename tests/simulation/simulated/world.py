@@ -7,8 +7,9 @@ import random
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from simulated.loop import PROCESS, Process, SimulationLoop
@@ -106,6 +107,17 @@ class Machine(Process):
         self.context.run(PROCESS.set, self)
 
 
+class _Request(NamedTuple):
+    """What a process has asked of somebody. A function of its own for each would leave a circle of garbage behind."""
+
+    machine: Machine
+    kind: str
+    label: str
+    action: Callable[[], Any]
+    answer: asyncio.Future[Any]
+    dies_with_it: bool
+
+
 class World:
     """One run. Whatever is drawn is drawn here, whatever happens is noted here."""
 
@@ -114,13 +126,12 @@ class World:
         self.fate = random.Random(seed)
         self.loop = loop
         self.weather = weather or Weather.drawn(self.fate)
+        self.machines: list[Machine] = []
         self.deaths: list[Machine] = []
-        self.story: list[str] | None = None
+        self.story: list[str] = []
         self.crashes_left = self.weather.crashes
         self.on_death: Callable[[Machine], None] = self.deaths.append
         self.on_loss: Callable[[Machine, str], None] = lambda machine, label: None
-        self._log = blake2b(digest_size=8)
-        self._events = 0
 
     @property
     def is_calm(self) -> bool:
@@ -130,15 +141,11 @@ class World:
     @property
     def digest(self) -> str:
         """The hash of everything that has happened, in its order."""
-        return f"{self._log.hexdigest()}:{self._events}"
+        return f"{blake2b(''.join(self.story).encode(), digest_size=8).hexdigest()}:{len(self.story)}"
 
     def note(self, *what: object) -> None:
         """Write something down."""
-        line = f"{self.loop.time():.6f} {' '.join(map(str, what))}"
-        self._log.update(line.encode())
-        self._events += 1
-        if self.story is not None:
-            self.story.append(line)
+        self.story.append(f"{self.loop.time():.6f} {' '.join(map(str, what))}")
 
     def new_id(self, _: object = None) -> UUID:
         """Return an identifier that is as random as the seed."""
@@ -151,6 +158,7 @@ class World:
     def machine(self, name: str) -> Machine:
         """Return a new process, which may be bound to die."""
         machine = Machine(name)
+        self.machines.append(machine)
         if self.crashes_left > 0 and not self.is_calm:
             kinds = DANGERS.get(name.partition("-")[0], DANGERS["channel"])
             kind = self.fate.choices(list(kinds), list(kinds.values()))[0]
@@ -178,9 +186,9 @@ class World:
         machine.frozen_until = self.loop.time() + seconds
         self.later(seconds + 1e-6, lambda: self.loop.thaw(machine))
 
-    def later(self, seconds: float, action: Callable[[], object]) -> None:
+    def later(self, seconds: float, action: Callable[..., object], *arguments: Any) -> None:
         """Do something outside of all processes, in `seconds`."""
-        self.loop.call_later(seconds, action, context=OUTSIDE)
+        self.loop.call_later(seconds, action, *arguments, context=OUTSIDE)
 
     async def remote(self, machine: Machine, kind: str, label: str, action: Callable[[], T]) -> T:
         """Return what `action` gives, carried out elsewhere some time later; the answer comes later still.
@@ -192,33 +200,35 @@ class World:
             self.kill(machine)
             await self.loop.create_future()
         answer: asyncio.Future[T] = self.loop.create_future()
-        was_alive_then = self.fate.random() < 0.5
-
-        def arrive() -> None:
-            if answer.cancelled() or (machine.is_dead and was_alive_then):
-                return
-            try:
-                result: T | BaseException = action()
-            except LockedError as locked:
-                locked.holder.waiters.append(lambda: self.later(0, arrive))
-                return
-            except Exception as error:  # noqa: BLE001 - whatever is raised there is raised where the answer is awaited
-                result = error
-            self.note(machine.name, label, "failed" if isinstance(result, Exception) else "")
-            if self._burns_down(machine, kind, after=True):
-                self.kill(machine)
-            self.later(self._travel(), lambda: reply(result))
-
-        def reply(result: T | BaseException) -> None:
-            if answer.done():
-                return
-            if isinstance(result, BaseException):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
-
-        self.later(self._travel(), arrive)
+        request = _Request(machine, kind, label, action, answer, self.fate.random() < 0.5)
+        self.later(self._travel(), self._arrive, request)
         return await answer
+
+    def _arrive(self, request: _Request) -> None:
+        machine, kind, label, action, answer, dies_with_it = request
+        if answer.cancelled() or (machine.is_dead and dies_with_it):
+            return
+        result: Any
+        try:
+            result = action()
+        except LockedError as locked:
+            locked.holder.waiters.append(partial(self.later, 0, self._arrive, request))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever is raised there is raised where the answer is awaited
+            result = error
+        self.note(machine.name, label, "failed" if isinstance(result, Exception) else "")
+        if self._burns_down(machine, kind, after=True):
+            self.kill(machine)
+        self.later(self._travel(), _reply, answer, result)
+
+    def end(self) -> None:
+        """Take everything down, and let go of it: nearly all of it is free then at once, and none of it for later."""
+        for machine in self.machines:
+            machine.is_dead = True
+            machine.dies.clear()
+        self.loop.end()
+        vars(self.loop).clear()
+        vars(self).clear()
 
     def _burns_down(self, machine: Machine, kind: str, *, after: bool) -> bool:
         fuse = machine.fuse
@@ -234,3 +244,12 @@ class World:
         if self.fate.random() < self.weather.slow_replies and not self.is_calm:
             return self.fate.random() * 0.8
         return self.fate.random() * 0.004
+
+
+def _reply(answer: asyncio.Future[T], result: T | BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(result, BaseException):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

@@ -110,7 +110,10 @@ class MemoryBroker:
         return int.from_bytes(blake2b(key, digest_size=4).digest())
 
     def _log(self, topic: str) -> list[list[Record]]:
-        return self._logs.setdefault(topic, [[] for _ in range(self._partitions)])
+        log = self._logs.get(topic)
+        if log is None:
+            log = self._logs[topic] = [[] for _ in range(self._partitions)]
+        return log
 
 
 class _Group:

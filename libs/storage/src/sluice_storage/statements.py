@@ -14,16 +14,13 @@ class Statements:
     """Statements by name, as attributes. An unknown name raises AttributeError."""
 
     def __init__(self, statements: dict[str, str]) -> None:
-        self._statements = statements
+        vars(self).update(statements)
 
     def __getattr__(self, name: str) -> str:
-        try:
-            return self.__dict__["_statements"][name]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(f"there is no statement named {name!r}") from None
+        raise AttributeError(f"there is no statement named {name!r}")
 
     def __dir__(self) -> list[str]:
-        return sorted(self._statements)
+        return sorted(vars(self))
 
 
 def load(package: str, name: str = "queries.sql") -> Statements:

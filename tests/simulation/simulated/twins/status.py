@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -272,12 +273,9 @@ def _learn(row: Row, facts: Mapping[str, Any]) -> Row:
 
 
 def _awaiting(tx: Transaction, execution_id: UUID, first: int, end: int) -> list[tuple[int, JobFacts]]:
-    jobs = [(seq, tx.get("jobs", (execution_id, seq))) for seq in range(first, end)]
-    return [
-        (seq, row["facts"])
-        for seq, row in jobs
-        if row is not None and state_of(row["facts"].progress).rank == SENT and row["facts"].message <= 2
-    ]
+    jobs = ((seq, row["facts"]) for (of, seq), row in tx.rows("jobs") if first <= seq < end and of == execution_id)
+    awaiting = ((seq, facts) for seq, facts in jobs if facts.message <= 2 and state_of(facts.progress).rank == SENT)
+    return sorted(awaiting, key=itemgetter(0))
 
 
 def _latest(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -95,4 +95,5 @@ def _unless_empty(column: list[Any]) -> list[Any] | None:
 
 
 def _as_json(facts: TriggerFacts | ExecutionFacts) -> dict[str, Any]:
-    return {name: value for name, value in asdict(facts).items() if value is not None}
+    known = ((each.name, getattr(facts, each.name)) for each in fields(facts))
+    return {name: value for name, value in known if value is not None}

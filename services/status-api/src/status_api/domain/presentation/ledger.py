@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sluice_contracts.vocabulary import Channel, JobState
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.parts import filter_reasons, sentence_of
 from status_api.domain.presentation.waits import present_wait_steps
-from status_api.domain.rows import ExecutionRow, ReasonRow
+from status_api.domain.rows import EngagementCounts, ExecutionRow, MessageCounts, ReasonRow
 from status_api.domain.waits import WaitStep
 
 
@@ -70,8 +70,8 @@ def _execution(
             "awaiting_receipt": messages.awaiting_receipt,
             "unknown": messages.unknown,
         },
-        "message_states": asdict(messages),
-        "engagements": asdict(execution.engagements),
+        "message_states": _by_name(messages),
+        "engagements": _by_name(execution.engagements),
         "filter_reasons": filter_reasons(
             [reason for reason in mine if reason.state is JobState.FILTERED], unmasked=unmasked
         ),
@@ -81,3 +81,7 @@ def _execution(
             if reason.state is JobState.FAILED
         ],
     }
+
+
+def _by_name(counts: MessageCounts | EngagementCounts) -> dict[str, int]:
+    return {each.name: getattr(counts, each.name) for each in fields(counts)}
