@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -25,18 +24,12 @@ from sluice_local import postgres, processes
 from sluice_local.kafka import BrokerPorts, Kafka
 from sluice_local.postgres import Postgres
 
-# How long an example takes says how busy the machine is, and not whether the code is right.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
-
 _OWN_FOLDER = pytest.StashKey[Path]()
 
-# The same examples in every run, however slow the machine: what is green stays green until the code changes.
-# `make test T="--hypothesis-profile=default …"` looks for new ones.
-hypothesis.settings.register_profile(
-    "same", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("same")
+# The same examples in every run: what is green stays green until the code changes, and
+# `make test T="--hypothesis-profile=default …"` looks for new ones. How long one takes says how busy the machine is.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 @pytest.hookimpl(tryfirst=True)
