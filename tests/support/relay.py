@@ -53,7 +53,7 @@ class Relay:
 
     def start(self) -> None:
         """Listen."""
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, ready_timeout=60.0)
         self._controller.start()
 
     def stop(self) -> None:

@@ -83,7 +83,7 @@ class Inbox:
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
     handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ready_timeout=60.0)
     controller.start()
     try:
         yield handler, controller.port
@@ -175,7 +175,13 @@ async def test_a_wrong_password_stops_the_account() -> None:
         return AuthResult(success=False, handled=False)
 
     controller = Controller(
-        Inbox(), hostname="127.0.0.1", port=free_port(), authenticator=deny, auth_required=True, auth_require_tls=False
+        Inbox(),
+        hostname="127.0.0.1",
+        port=free_port(),
+        ready_timeout=60.0,
+        authenticator=deny,
+        auth_required=True,
+        auth_require_tls=False,
     )
     controller.start()
     try:

@@ -66,7 +66,7 @@ KEYS = {
     "stranger": Principal(THEIRS, UUID(int=13), frozenset({"admin"})),
 }
 COLUMNS = tuple(ReportedJobs.model_fields)
-PATIENCE = 0.3
+PATIENCE = 0.8
 
 
 @dataclass
