@@ -104,7 +104,6 @@ async def test_a_broker_that_is_away_is_a_503_within_five_seconds(api: ApiClient
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.timeout(420)
 async def test_services_that_are_stopped_under_load_lose_and_double_nothing(
     api: ApiClient, stack: Stack, number: signal.Signals
 ) -> None:

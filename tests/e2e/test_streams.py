@@ -431,7 +431,6 @@ async def test_a_test_in_the_sandbox_leaves_a_real_provider_alone(stack: Stack) 
         assert len(await received(tenant, (await fire(tenant, demo)).body["trigger_id"])) == 1
 
 
-@pytest.mark.timeout(420)  # Go compiles its library first where it has never been used
 @pytest.mark.parametrize("language", RUN)
 async def test_the_samples_run_as_they_are_shown(tenant: Tenant, language: str, tmp_path: Path) -> None:
     name, *command = RUN[language]

@@ -70,7 +70,7 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def start(self, timeout: float = 180.0) -> None:
+    def start(self, timeout: float = 240.0) -> None:
         """Start everything and return once a request would really work. Raises StartError with the end of the log."""
         self.stop()
         log = self.data.log("sluice")
