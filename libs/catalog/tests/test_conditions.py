@@ -128,7 +128,8 @@ def test_what_ran_out_of_time_is_not_tried_again_at_once_but_with_less() -> None
 
         def ask(number: int) -> Any:
             values = {"event": {"data": {"l": NUMBERS[:number]}}, "contact": {}}
-            return referee.ask(source, {"source": source, "names": EVENT_AND_CONTACT, "values": values})
+            arguments = {"source": source, "names": EVENT_AND_CONTACT, "values": values}
+            return referee.ask("sluice_catalog.conditions:decision", source, arguments)
 
         with pytest.raises(TooMuchError):
             ask(9000)
@@ -166,7 +167,7 @@ def test_what_looks_at_its_values_a_few_times_is_decided_in_place(
 ) -> None:
     asked: list[str] = []
 
-    def ask(expression: str, question: Any) -> Any:
+    def ask(function: str, expression: str, arguments: Any) -> Any:
         asked.append(expression)
         return {"decision": True}
 

@@ -108,8 +108,8 @@ class Condition:
         try:
             if self._is_light and view.size <= MOST_INLINE_BYTES:
                 return self.decided_here(view)
-            question = {"source": self.source, "names": self._names, "values": view.given}
-            answer = REFEREE.ask(self.source, question)
+            arguments = {"source": self.source, "names": self._names, "values": view.given}
+            answer = REFEREE.ask(f"{__name__}:decision", self.source, arguments)
         except TypeError as error:
             return ConditionError(str(error))
         except TooMuchError as error:
@@ -125,6 +125,13 @@ class Condition:
             return ConditionError(_reason(str(result.value())))
         except (RuntimeError, TypeError, ValueError) as error:
             return ConditionError(_reason(str(error)))
+
+
+def decision(source: str, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a condition comes to as the referee says it: `decision`, or the `reason` why there is none."""
+    view = View(tuple(names), **values)
+    found = compile_condition(source, view.names).decided_here(view)
+    return {"reason": found.reason} if isinstance(found, ConditionError) else {"decision": found}
 
 
 def _is_light(source: str) -> bool:

@@ -75,9 +75,10 @@ def values_at(paths: Sequence[str], data: Mapping[str, Any]) -> list[Found]:
     """
     searching = [path for path in paths if not compile_path(path).singular_query()]
     if not searching or _is_light(searching, data):
-        return [found_at(path, data) for path in paths]
+        return found(paths, data)
     try:
-        answer: list[Found] = REFEREE.ask("\n".join(searching), {"paths": paths, "data": data})
+        arguments = {"paths": paths, "data": data}
+        answer: list[Found] = REFEREE.ask(f"{__name__}:found", "\n".join(searching), arguments)
     except TooMuchError as error:
         raise SearchProblem(str(error)) from error
     except TypeError as error:
@@ -98,8 +99,12 @@ def _is_light(paths: Sequence[str], data: Mapping[str, Any]) -> bool:
         return False
 
 
-def found_at(path: str, data: Mapping[str, Any]) -> Found:
-    """Return what is found at one path, in this process and however long it takes."""
+def found(paths: Sequence[str], data: Mapping[str, Any]) -> list[Found]:
+    """Return what is found at each of `paths`, in this process and however long it takes."""
+    return [_found_at(path, data) for path in paths]
+
+
+def _found_at(path: str, data: Mapping[str, Any]) -> Found:
     try:
         values = [node.value for node in islice(compile_path(path).finditer(dict(data)), _MOST_VALUES + 1)]
     except (JSONPathError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import process_time
 from typing import Any
 from uuid import uuid4
 
@@ -277,11 +278,39 @@ def test_wrong_fields_are_named_in_novus_words() -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [{"$ref": "#"}, {"type": "nothing"}, {"patternProperties": {"^(a+)+$": {}}}, {"title": "x" * 70_000}],
+    [
+        {"$ref": "#"},
+        {"type": "nothing"},
+        {"type": "nothing", "title": "x" * 10_000},
+        {"patternProperties": {"^(a+)+$": {}}},
+        {"title": "x" * 70_000},
+        {"required": [{"a": number} for number in range(5000)]},
+    ],
 )
 def test_a_schema_that_could_hurt_is_refused(schema: dict[str, Any]) -> None:
+    began = process_time()
     with pytest.raises(payloads.UnusableSchema):
         payloads.check_schema(schema)
+    assert process_time() - began < 0.5
+
+
+def test_a_payload_that_would_take_for_ever_to_check_is_refused_in_words() -> None:
+    schema = {"properties": {"l": {"uniqueItems": True}}}
+    with pytest.raises(Problem) as raised:
+        payloads.validated({"l": [{"a": number} for number in range(40_000)]}, schema)
+    assert (raised.value.status, raised.value.members["errors"][0]["field"]) == (400, "payload")
+    assert "more computing" in str(raised.value.detail)
+    assert payloads.validated({"l": [{"a": 1}, {"a": 2}]}, schema)
+
+
+def test_a_large_payload_is_checked_as_a_small_one_is() -> None:
+    schema = {"properties": {"l": {"items": {"type": "integer"}}, "n": {"default": 7}}}
+    for count in (3, 9000):
+        assert payloads.validated({"l": [1] * count}, schema)["n"] == 7
+        with pytest.raises(Problem) as raised:
+            payloads.validated({"l": [1] * count + ["x"]}, schema)
+        (error,) = raised.value.members["errors"]
+        assert (error["field"], error["message"], error["value"]) == (f"l.{count}", "must be integer", "x")
 
 
 def test_payloads_are_measured_without_their_attachments() -> None:

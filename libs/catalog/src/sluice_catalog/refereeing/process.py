@@ -8,12 +8,13 @@ from __future__ import annotations
 import resource
 import signal
 import socket
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
 import orjson
 
-from sluice_catalog.conditions import ConditionError, ConditionProblem, View, compile_condition
-from sluice_catalog.paths import Found, found_at
 from sluice_catalog.refereeing.frames import receive, send
 
 MOST_CPU_SECONDS: Final = 0.25
@@ -33,24 +34,19 @@ def main() -> None:
                 question = orjson.loads(receive(line))
             except EOFError:
                 return
+            function = _function(question["function"])
             # Nothing else can end what C++ code does not come back from.
             signal.setitimer(signal.ITIMER_PROF, MOST_CPU_SECONDS)
-            answer = _decision(**question) if "source" in question else _found(**question)
+            answer = function(**question["arguments"])
             signal.setitimer(signal.ITIMER_PROF, 0)
             send(line, orjson.dumps(answer))
 
 
-def _decision(source: str, names: list[str], values: dict[str, Any]) -> dict[str, Any]:
-    seen = tuple(names)
-    try:
-        decision = compile_condition(source, seen).decided_here(View(seen, **values))
-    except ConditionProblem as problem:
-        return {"reason": str(problem)}
-    return {"reason": decision.reason} if isinstance(decision, ConditionError) else {"decision": decision}
-
-
-def _found(paths: list[str], data: dict[str, Any]) -> list[Found]:
-    return [found_at(path, data) for path in paths]
+@cache
+def _function(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    return function
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Asks another process what an expression comes to, and stops it where that takes too much.
 
-Rules and segments are written by people whom we do not know, in CEL and JSONPath, and run on data that other people
-send. Neither language's engine can be interrupted: a list compared with itself in a loop, or a pattern as long as the
+Rules, segments and schemas are written by people whom we do not know, and run on data that other people send. None of
+these languages' engines can be interrupted: a list compared with itself in a loop, or a pattern as long as the
 text, would hold the whole service up for hours, and again after each restart. So what could run for long runs
 elsewhere, where the operating system ends it when its processor time is over.
 """
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -43,10 +44,14 @@ class TooMuchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Resting:
-    """Something that ran out of time on a question of `size` bytes: until then it is not asked as much again."""
+    """Something that ran out of time on a question of `size` bytes: until then it is not asked half as much again."""
 
     until: float
     size: int
+
+    def bars(self, size: int) -> bool:
+        """Whether a question of `size` bytes has to wait."""
+        return monotonic() < self.until and 2 * size >= self.size
 
 
 class Referee:
@@ -67,15 +72,16 @@ class Referee:
         """The process that answers, None where there is none now."""
         return None if self._process is None else self._process.pid
 
-    def ask(self, expression: str, question: Any) -> Any:
-        """Return the answer to a question about `expression`; both are JSON.
+    def ask(self, function: str, expression: str, arguments: Mapping[str, Any]) -> Any:
+        """Return what `function` of `arguments` comes to, all of it JSON; `expression` is what makes it dear.
 
-        Raises TooMuchError where it is stopped, or was a moment ago, and TypeError where `question` is no JSON.
+        `function` is ours, as `module:name`; its module should import little. Raises TooMuchError where it is stopped,
+        or was a moment ago, and TypeError where `arguments` are no JSON.
         """
-        asked = orjson.dumps(question)
+        asked = orjson.dumps({"function": function, "arguments": arguments})
         with self._lock:
             resting = self._resting.get(expression)
-            if resting is not None and monotonic() < resting.until and len(asked) >= resting.size:
+            if resting is not None and resting.bars(len(asked)):
                 raise TooMuchError(TOO_MUCH)
             answer = self._answer(asked)
             if answer is None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from jsonschema import Draft7Validator, SchemaError, ValidationError
-from jsonschema.validators import extend
-from referencing import Registry
 
+from ingest.doors.novu import schemas
+from sluice_catalog.refereeing.referee import REFEREE, TooMuchError
 from sluice_runtime.http.novu import wrong_payload
 
 MOST_BYTES: Final = 512 * 1024
 MOST_SCHEMA_BYTES: Final = 64 * 1024
 ATTACHMENTS: Final = "attachments"
-_MOST_ERRORS: Final = 20
 _UNSUPPORTED: Final = ("$ref", "patternProperties")
-# A caller's regular expressions could keep this process busy for ever: they are not matched.
-_Validator: Final = extend(Draft7Validator, {"pattern": None, "patternProperties": None, "$ref": None})
+_MOST_INLINE_BYTES: Final = 4 * 1024
+_MOST_INLINE_WORK: Final = 1024 * 1024
+"""Bytes of a payload times bytes of its schema, each part of which may be compared with each of the other."""
 
 
 class UnusableSchema(ValueError):  # noqa: N818 - a finding about what somebody wrote
@@ -35,9 +33,11 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     if used is not None:
         raise UnusableSchema(f"{used} is not supported")
     try:
-        Draft7Validator.check_schema(schema)
-    except SchemaError as error:
-        raise UnusableSchema(error.message) from error
+        fault = schemas.fault(schema) if len(source) <= _MOST_INLINE_BYTES else _asked("fault", source, schema=schema)
+    except TooMuchError as error:
+        raise UnusableSchema(str(error)) from error
+    if fault is not None:
+        raise UnusableSchema(fault)
 
 
 def without_attachments(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,61 +65,21 @@ def validated(payload: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
     Raises Problem 400 naming every field that is wrong.
     """
     whole = _with_defaults(payload, schema)
-    found = list(_errors(_validator(orjson.dumps(schema)), whole))
+    source, size = orjson.dumps(schema), len(orjson.dumps(whole))
+    try:
+        if size <= _MOST_INLINE_BYTES and size * len(source) <= _MOST_INLINE_WORK:
+            found = schemas.misfits(whole, schema)
+        else:
+            found = _asked("misfits", source, payload=whole, schema=schema)
+    except TooMuchError as error:
+        found = [{"field": "payload", "message": f"cannot be validated: {error}"}]
     if found:
         raise wrong_payload(found, schema)
     return whole
 
 
-@lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Any:
-    # A registry of its own, so that nothing is ever fetched.
-    return _Validator(orjson.loads(schema), registry=Registry())
-
-
-def _errors(validator: Any, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for place, error in enumerate(validator.iter_errors(payload)):
-        if place == _MOST_ERRORS:
-            return
-        path = [str(step) for step in error.absolute_path]
-        field, message = _said(error)
-        described: dict[str, Any] = {
-            "field": ".".join([*path, field] if field else path) or "payload",
-            "message": message,
-            "schemaPath": "#/" + "/".join(map(str, error.absolute_schema_path)),
-        }
-        if isinstance(error.instance, str | int | float | bool) and not field:
-            described["value"] = error.instance
-        yield described
-
-
-def _said(error: ValidationError) -> tuple[str, str]:
-    """Return the field below the place of an error that it is about, and the error in the words of Novu's validator."""
-    limit = error.validator_value
-    match error.validator:
-        case "required":
-            name = error.message.removesuffix(" is a required property").strip("'\"")
-            return name, f"must have required property '{name}'"
-        case "type":
-            return "", f"must be {limit if isinstance(limit, str) else ','.join(limit)}"
-        case "enum":
-            return "", "must be equal to one of the allowed values"
-        case "additionalProperties":
-            return "", "must NOT have additional properties"
-        case "minLength":
-            return "", f"must NOT have fewer than {limit} characters"
-        case "maxLength":
-            return "", f"must NOT have more than {limit} characters"
-        case "minItems":
-            return "", f"must NOT have fewer than {limit} items"
-        case "maxItems":
-            return "", f"must NOT have more than {limit} items"
-        case "minimum":
-            return "", f"must be >= {limit}"
-        case "maximum":
-            return "", f"must be <= {limit}"
-        case _:
-            return "", error.message[:200]
+def _asked(function: str, source: bytes, **arguments: Any) -> Any:
+    return REFEREE.ask(f"{schemas.__name__}:{function}", source.decode(), arguments)
 
 
 def _with_defaults(payload: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
