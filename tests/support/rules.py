@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+from api_client import Response, wait_until
 from tenant import Tenant
 
 
@@ -47,7 +48,21 @@ class Rules:
         who = {"contact_external_id": contact} if isinstance(contact, str) else {"contact": contact}
         sent = await self.api.post("/api/v1/events", {"event": event, "data": data or {}, **who, **fields})
         assert sent["success"] is True
-        return await self.api.until(f"/api/v1/events/{sent['event_id']}", bool)
+        return await self.evaluated(sent["event_id"])
+
+    async def evaluated(self, event_id: str) -> dict[str, Any]:
+        """Wait until it is known what became of an event, and return it."""
+        answer: Response | None = None
+
+        async def is_known() -> bool:
+            nonlocal answer
+            # A reader is told after some seconds that there is none, and on a busy machine it may come later.
+            answer = await self.api.call("GET", f"/api/v1/events/{event_id}")
+            return answer.status == 200
+
+        await wait_until(is_known, 60, lambda: str(answer))
+        assert answer is not None
+        return dict(answer.body)
 
     async def texts(self, to: str, count: int) -> list[str]:
         """Wait until `count` messages have gone to a number; return what they say, oldest first."""
