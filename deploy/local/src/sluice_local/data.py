@@ -155,5 +155,7 @@ def write(file: Path, text: str, *, mode: int = 0o644) -> None:
 def _read_json(file: Path, otherwise: Any) -> Any:
     try:
         return json.loads(file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return otherwise
+    except PermissionError as error:
+        raise StartError(f"{file} may be read by whoever started the stack alone: run this as the same user") from error

@@ -10,6 +10,7 @@ import pytest
 from sluice_contracts.vocabulary import JobState
 from sluice_local.arguments import parser
 from sluice_local.data import Connections, Credentials, DataDirectory
+from sluice_local.operating.commands import run
 from sluice_local.operating.dead_letters import Tally
 from sluice_local.operating.doctor.services import open_circuits
 from sluice_local.operating.errors import OperatingError
@@ -117,6 +118,46 @@ def test_the_environment_names_clusters_of_ones_own_before_any_data_directory(tm
     assert Installation.find(tmp_path, api).api == Credentials("http://here", "other")
     with pytest.raises(OperatingError, match="SLUICE_KAFKA is not set"):
         Installation.find(tmp_path, {"SLUICE_POSTGRES": "postgresql://there"})
+
+
+@pytest.mark.parametrize(
+    ("kafka", "postgres", "said"),
+    [
+        (
+            "127.0.0.1:port",
+            "postgresql://127.0.0.1:1/x",
+            "'127.0.0.1:port' in a Kafka address is not of the form host:port",
+        ),
+        ("127.0.0.1:1", "postgresql://me:secret@127.0.0.1:port/x", "address postgresql://me@127.0.0.1:port/x cannot"),
+        ("127.0.0.1:1", "nonsense", "address nonsense cannot be used"),
+    ],
+)
+async def test_an_address_that_cannot_be_used_is_named_without_its_password(
+    kafka: str, postgres: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLUICE_KAFKA", kafka)
+    monkeypatch.setenv("SLUICE_POSTGRES", postgres)
+    assert await run(parser().parse_args(["dlq", "list"])) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "secret" not in printed
+
+
+async def test_a_file_is_no_data_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert await run(parser().parse_args(["doctor", "--data", str(tmp_path / "file")])) == 2
+    assert "there is no stack over" in capsys.readouterr().err
+
+
+async def test_a_stack_of_somebody_elses_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(file: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    assert await run(parser().parse_args(["audit", "--all", "--data", str(tmp_path)])) == 2
+    assert "run this as the same user" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

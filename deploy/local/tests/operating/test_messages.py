@@ -39,6 +39,8 @@ def test_a_value_without_its_type_is_told_by_the_header_or_by_the_only_type_ther
         (b'{"type": "jobs.commanded.v1"}', "takes jobs.reported.v1"),
         (b'{"type": "jobs.reported.v1", "channel": "+14155550123"}', "channel: Input should be"),
         (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"type": ["jobs.reported.v1"]}', "takes jobs.reported.v1"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_values(value: bytes, said: str) -> None:

@@ -43,6 +43,7 @@ def test_what_is_shown_of_an_address_lets_nobody_in() -> None:
     ("address", "said"),
     [
         ("", "at least one"),
+        ("one:9092,two:port", "'two:port' in a Kafka address is not of the form host:port"),
         ("https://one:9093", "https:// is none of Kafka's protocols"),
         ("sasl_ssl://one:9093", "need user:password@"),
         ("ssl://user:secret@one:9093", "need sasl_plaintext:// or sasl_ssl://"),

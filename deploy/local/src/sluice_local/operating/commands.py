@@ -14,7 +14,9 @@ from sluice_local.operating.errors import OperatingError
 from sluice_local.operating.installation import Installation
 from sluice_local.operating.redriving import redrive
 from sluice_local.operating.replay import replay
+from sluice_local.processes import StartError
 from sluice_messaging.errors import BrokerUnavailableError
+from sluice_messaging.kafka.address import ClusterAddressError
 
 
 async def run(arguments: Namespace) -> int:
@@ -23,7 +25,7 @@ async def run(arguments: Namespace) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return await _run(Installation.find(arguments.data), arguments)
-    except (OperatingError, BrokerUnavailableError) as error:
+    except (OperatingError, BrokerUnavailableError, ClusterAddressError, StartError) as error:
         print(f"sluice: {error}", file=sys.stderr)
         return 2
 

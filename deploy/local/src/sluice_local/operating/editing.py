@@ -77,9 +77,11 @@ def _accepted(source: Topic, letter: Letter, text: str, *, typed: bool) -> bytes
 
 def _read(file: Path) -> str:
     try:
-        return sys.stdin.read() if str(file) == _STANDARD_INPUT else file.read_text()
+        value = sys.stdin.buffer.read() if str(file) == _STANDARD_INPUT else file.read_bytes()
+        return value.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatingError(f"{file} cannot be read: {error}") from error
+        what = "standard input" if str(file) == _STANDARD_INPUT else file
+        raise OperatingError(f"{what} cannot be read: {error}") from error
 
 
 def _typed(letter: Letter) -> str:
@@ -92,8 +94,8 @@ def _typed(letter: Letter) -> str:
         code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
         if code:
             raise OperatingError(f"{editor} ended with {code}: nothing changed")
-        return file.read_text()
-    except OSError as error:
+        return _read(file)
+    except (OSError, ValueError) as error:
         raise OperatingError(f"{editor} cannot be started: {error}") from error
     finally:
         file.unlink(missing_ok=True)

@@ -87,6 +87,8 @@ class Installation:
                 command_timeout=seconds,
                 server_settings={"application_name": CLIENT, "search_path": schema, "jit": "off"},
             )
+        except ValueError as error:
+            raise OperatingError(f"the database's address {shown} cannot be used: {said(error)}") from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise OperatingError(f"the database {shown} does not answer: {said(error)}") from error
         try:

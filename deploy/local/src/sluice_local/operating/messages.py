@@ -45,13 +45,13 @@ def message_of(topic: str, value: bytes, named: str | None = None) -> Message:
     """
     models = {model.TYPE: model for model in _MODELS[topic]}
     try:
-        content = json.loads(value)
-    except ValueError as error:
+        content = json.loads(value.decode())
+    except (ValueError, RecursionError) as error:
         raise NotAMessageError(topic, [f"the value is not JSON: {error}"]) from error
     if not isinstance(content, dict):
         raise NotAMessageError(topic, ["the value is not a JSON object"])
     kind = content.get("type", named if len(models) > 1 else next(iter(models)))
-    if kind not in models:
+    if not isinstance(kind, str) or kind not in models:
         raise NotAMessageError(topic, [f"type: is {kind!r}, and the topic takes {', '.join(models)}"])
     try:
         return models[kind].decode(value)

@@ -10,6 +10,7 @@ clients for a certificate).
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _PROTOCOLS: Final = frozenset({"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"})
 _MECHANISMS: Final = frozenset({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"})
+_SERVER: Final = re.compile(r"(\[[^\]]+\]|[^:\s]+)(:\d{1,5})?")
 _PARAMETERS: Final = frozenset({"mechanism", "ca", "certificate", "key"})
 
 
@@ -36,6 +38,9 @@ def connection_options(address: str) -> Mapping[str, Any]:
     servers = [server.strip() for server in hosts.split(",") if server.strip()]
     if not servers:
         raise ClusterAddressError("a Kafka address names at least one host:port")
+    for server in servers:
+        if not _SERVER.fullmatch(server):
+            raise ClusterAddressError(f"{server!r} in a Kafka address is not of the form host:port")
     options: dict[str, Any] = {"bootstrap_servers": servers, "security_protocol": scheme.upper()}
     given = dict(parse_qsl(rest.query))
     if unknown := given.keys() - _PARAMETERS:

@@ -83,5 +83,5 @@ def _decoded(record: Record, decode: Callable[[bytes], M]) -> M:
         return decode(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "value"
         raise PoisonError(f"{place}: {first['msg']}") from error
