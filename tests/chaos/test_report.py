@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chaos.checker import Verdict
-from chaos.faults import Tally
 from chaos.findings import Finding, Kind
 from chaos.report import Outcome, findings, last_line, table
+from chaos.tally import Tally
 
 
 def test_the_last_line_sums_up_all_seeds() -> None:
@@ -28,6 +28,12 @@ def test_too_many_uncertain_jobs_are_a_finding_and_make_a_run_fail() -> None:
     verdict = Verdict([], 1, 60, 60, 10)
     assert not verdict.is_clean
     assert list(findings(verdict)) == ["  uncertain: 10 jobs more than the kills of their workers can explain"]
+
+
+def test_a_run_without_messages_fails_and_says_why() -> None:
+    verdict = Verdict([], 0, 0, 0, 0)
+    assert not verdict.is_clean
+    assert list(findings(verdict)) == ["  nobody was sent anything: this run says nothing"]
 
 
 def test_a_fault_that_could_not_be_done_makes_a_run_fail() -> None:

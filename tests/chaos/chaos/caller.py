@@ -15,6 +15,9 @@ PAGE: Final = 200
 AWAY: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Answers after which a request is worth repeating; 0 is no answer at all."""
 
+PATIENCE_SECONDS: Final = 240.0
+"""How long an answer that is needed is waited for."""
+
 _PAUSE_SECONDS: Final = 0.5
 
 
@@ -58,16 +61,23 @@ class Caller:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return Answer(0, None)
 
-    async def surely(self, method: str, path: str, body: Any = None, seconds: float = 60.0, **options: Any) -> Any:
-        """Call until it is answered with a 2xx and return the body. Raises UnansweredError with the last answer."""
+    async def answer(
+        self, method: str, path: str, body: Any = None, seconds: float = PATIENCE_SECONDS, **options: Any
+    ) -> Answer:
+        """Call until somebody answers, whatever that is. Raises UnansweredError with what came last, if nobody does."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            answer = await self.call(method, path, body, **options)
-            if 200 <= answer.status < 300:
-                return answer.body
-            if answer.status not in AWAY or asyncio.get_running_loop().time() > deadline:
+        while (answer := await self.call(method, path, body, **options)).status in AWAY:
+            if asyncio.get_running_loop().time() > deadline:
                 raise UnansweredError(f"{method} {path}: {answer}")
             await asyncio.sleep(_PAUSE_SECONDS)
+        return answer
+
+    async def surely(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """Call until it is answered with a 2xx and return the body. Raises UnansweredError with any other answer."""
+        answer = await self.answer(method, path, body, **options)
+        if not 200 <= answer.status < 300:
+            raise UnansweredError(f"{method} {path}: {answer}")
+        return answer.body
 
     async def rows(self, path: str, rows: Callable[[Any], list[Any]]) -> AsyncIterator[Any]:
         """Yield what all pages of a list hold."""

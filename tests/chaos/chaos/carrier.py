@@ -87,8 +87,8 @@ class Carrier:
                 self._journal.write(form["Body"], form["To"], answered=False)
                 while self.mood is Mood.SILENT:  # noqa: ASYNC110 (looked at by many, changed twice)
                     await asyncio.sleep(0.1)
-                assert request.transport is not None
-                request.transport.abort()
+                if request.transport is not None:
+                    request.transport.abort()
                 return web.Response()
         if form["To"] == STUBBORN["sms"] and mark_in(form["Body"]) not in self._refused:
             self._refused.add(mark_in(form["Body"]))

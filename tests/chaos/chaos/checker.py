@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 from typing import Final
 
+from chaos.deliveries import Person, deliveries
+from chaos.doubts import Doubts, excess, uncertain
 from chaos.findings import Finding, Kind, masked, some
 from chaos.history import (
     FINAL_JOBS,
     FINAL_TRIGGERS,
-    UNCERTAIN,
-    Act,
     Execution,
     HandOver,
     History,
-    Job,
-    Policy,
+    Refusal,
     Request,
     Trigger,
 )
 from chaos.receipts import receipts
 from chaos.steered import actions, is_cancelled, left_out, unlisted
-
-WAVE: Final = 50
-"""As many jobs may be in doubt for each kill of a channel worker."""
-
-IN_FLIGHT_SECONDS: Final = 10.0
-"""A hand-over that is older than this when its worker is killed was written down long before."""
 
 BUCKETS: Final = ("sent", "failed", "filtered", "cancelled", "open")
 
@@ -46,8 +39,8 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        """Whether every promise was kept."""
-        return not self.findings and self.excess == 0
+        """Whether every promise was kept, and there were any."""
+        return not self.findings and self.excess == 0 and self.messages > 0
 
     def count(self, kind: Kind) -> int:
         """Return how many findings of `kind` there are."""
@@ -60,13 +53,11 @@ def check(history: History, grace_seconds: float = 60.0) -> Verdict:
     `grace_seconds` is how long after a trigger is shown as cancelled or paused its messages may still go out.
     """
     shown = {trigger.id: trigger for trigger in history.triggers}
-    copies = _copies(history.hand_overs)
-    of_requests: defaultdict[str, list[HandOver]] = defaultdict(list)
-    for (mark, _, _), got in copies.items():
-        of_requests[mark] += got
+    got, refused = _by_person(history.hand_overs), _refused(history.refusals)
+    doubts = Doubts(history.disturbances)
     findings: list[Finding] = []
     for request in history.requests:
-        findings += _answers(request, history)
+        findings += _answers(request)
         for trigger_id in request.trigger_ids[:1]:
             trigger = shown.get(trigger_id)
             if trigger is None:
@@ -76,9 +67,11 @@ def check(history: History, grace_seconds: float = 60.0) -> Verdict:
                 continue
             findings += _books(trigger, is_cancelled(request, trigger))
             findings += _people(request, trigger)
-            findings += _deliveries(request, trigger, copies, history)
-            hand_overs = sorted(of_requests[request.mark], key=lambda each: each.at)
+            mine = got.get(request.mark, {})
+            findings += deliveries(request, trigger, mine, refused.get(request.mark, set()), doubts)
+            hand_overs = sorted(chain.from_iterable(mine.values()), key=lambda each: each.at)
             findings += actions(request, trigger, hand_overs, history, grace_seconds)
+    findings += doubts.excessive()
     findings += receipts(history)
     findings += _strangers(history, shown)
     findings += [
@@ -92,21 +85,26 @@ def check(history: History, grace_seconds: float = 60.0) -> Verdict:
         Finding(Kind.UNACCOUNTED, f"workspace {sight.viewer} sees {sight.what} of workspace {sight.owner}")
         for sight in history.sights
     ]
-    jobs = [job for trigger in history.triggers for execution in trigger.executions for job in execution.jobs]
-    uncertain = sum(job.code == UNCERTAIN for job in jobs)
-    explained = WAVE * sum(each.kills for each in history.disturbances)
-    explained += len({(each.mark, each.channel, each.address) for each in history.hand_overs if not each.answered})
-    return Verdict(sorted(set(findings)), len(shown), len(jobs), uncertain, max(0, uncertain - explained))
+    messages = sum(len(execution.jobs) for trigger in history.triggers for execution in trigger.executions)
+    return Verdict(sorted(set(findings)), len(shown), messages, uncertain(history), excess(history))
 
 
-def _copies(hand_overs: Iterable[HandOver]) -> Mapping[tuple[str, str, str], list[HandOver]]:
-    copies: defaultdict[tuple[str, str, str], list[HandOver]] = defaultdict(list)
+def _by_person(hand_overs: Iterable[HandOver]) -> Mapping[str, Mapping[Person, Sequence[HandOver]]]:
+    """Return the hand-overs of each request by channel and address, oldest first."""
+    found: defaultdict[str, defaultdict[Person, list[HandOver]]] = defaultdict(lambda: defaultdict(list))
     for each in sorted(hand_overs, key=lambda hand_over: hand_over.at):
-        copies[each.mark, each.channel, each.address].append(each)
-    return copies
+        found[each.mark][each.channel, each.address].append(each)
+    return found
 
 
-def _answers(request: Request, history: History) -> Iterator[Finding]:
+def _refused(refusals: Iterable[Refusal]) -> Mapping[str, set[Person]]:
+    found: defaultdict[str, set[Person]] = defaultdict(set)
+    for each in refusals:
+        found[each.mark].add((each.channel, each.address))
+    return found
+
+
+def _answers(request: Request) -> Iterator[Finding]:
     name = f"request {request.mark} ({request.what})"
     if not request.trigger_ids and not request.event_ids:
         yield Finding(Kind.UNACCOUNTED, f"{name} was never answered")
@@ -115,11 +113,7 @@ def _answers(request: Request, history: History) -> Iterator[Finding]:
             yield Finding(Kind.DUPLICATED, f"{name} became several {kind}: {', '.join(sorted(set(ids)))}")
     for event_id in request.event_ids[:1]:
         if not request.trigger_ids:
-            yield Finding(Kind.LOST, f"{name}: event {event_id} was accepted and started nothing")
-        elif request.is_untold and not any(
-            loss.topic == "executions" and loss.at >= request.asked_at for loss in history.losses
-        ):
-            yield Finding(Kind.LOST, f"{name}: nobody shows what became of event {event_id}")
+            yield Finding(Kind.LOST, f"{name}: event {event_id} was accepted and is not shown to have started anything")
 
 
 def _books(trigger: Trigger, cut_short: bool) -> Iterator[Finding]:
@@ -181,43 +175,6 @@ def _people(request: Request, trigger: Trigger) -> Iterator[Finding]:
         for address, jobs in addresses.items():
             if jobs > 1:
                 yield Finding(Kind.DUPLICATED, f"{name} has {jobs} {channel} jobs for {masked(address)}")
-
-
-def _deliveries(
-    request: Request, trigger: Trigger, copies: Mapping[tuple[str, str, str], list[HandOver]], history: History
-) -> Iterator[Finding]:
-    for execution in trigger.executions:
-        for job in execution.jobs:
-            got = copies.get((request.mark, execution.channel, job.address), [])
-            name = f"trigger {trigger.id} job {job.id} ({request.what}, {execution.channel})"
-            yield from _one_delivery(name, job, got)
-            for first, second in pairwise(got):
-                if not _may_repeat(request, first, second, history):
-                    yield Finding(
-                        Kind.DUPLICATED,
-                        f"{name} was handed over at {first.at:.3f} and again at {second.at:.3f} ({request.policy})",
-                    )
-
-
-def _one_delivery(name: str, job: Job, got: Sequence[HandOver]) -> Iterator[Finding]:
-    if job.status == "sent" and not got:
-        yield Finding(Kind.LOST, f"{name} is shown as sent, and the provider never got it")
-    if job.status != "sent" and job.code != UNCERTAIN and any(each.answered for each in got):
-        yield Finding(Kind.UNACCOUNTED, f"{name} is shown as {job.status} ({job.code}), and the provider has it")
-
-
-def _may_repeat(request: Request, first: HandOver, second: HandOver, history: History) -> bool:
-    """Whether it was in doubt who had a message, and it was to be sent again then: by policy, or by its operator."""
-    retry = request.last(Act.RETRY)
-    is_wanted = request.policy is Policy.RESEND or (retry is not None and second.at >= retry.asked_at)
-    return is_wanted and (not first.answered or _is_in_doubt(first, second, history))
-
-
-def _is_in_doubt(first: HandOver, second: HandOver, history: History) -> bool:
-    return any(
-        each.channel == first.channel and each.at - IN_FLIGHT_SECONDS <= first.at <= each.until and second.at >= each.at
-        for each in history.disturbances
-    )
 
 
 def _strangers(history: History, shown: Mapping[str, Trigger]) -> Iterator[Finding]:

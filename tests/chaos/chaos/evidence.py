@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from chaos.history import FINAL_TRIGGERS, Execution, HandOver, Job, Leak, Request, Sight, Trigger
 from chaos.journal import MARK
 from chaos.leaks import Known, leaks
+from chaos.patience import Patience
 from chaos.tenant import Tenant
 
 _SEGMENTS: Final = {"email": "messages", "sms": "sms", "whatsapp": "whatsapp"}
@@ -38,8 +40,7 @@ async def triggers(tenant: Tenant, ids: Sequence[str]) -> list[Trigger]:
 async def _trigger(tenant: Tenant, trigger_id: str) -> Trigger | None:
     """Read a trigger and its jobs, again where it has moved meanwhile: a late receipt may."""
     path = f"/api/v1/triggers/{trigger_id}/ledger"
-    answer = await tenant.caller.call("GET", path)
-    if answer.status == _NOT_FOUND:
+    if (await tenant.caller.answer("GET", path)).status == _NOT_FOUND:
         return None
     ledger = await tenant.caller.surely("GET", path)
     for _ in range(_READINGS):
@@ -52,9 +53,13 @@ async def _trigger(tenant: Tenant, trigger_id: str) -> Trigger | None:
 
 
 async def _execution(tenant: Tenant, body: dict[str, Any]) -> Execution:
-    listing = f"/api/v1/{_SEGMENTS[body['channel']]}/executions/{body['id']}/jobs"
+    listing = _listing(body["channel"], body["id"])
     jobs = [_job(body["channel"], row) async for row in tenant.caller.rows(listing, lambda page: page["data"]["jobs"])]
     return Execution(body["id"], body["channel"], _counters(body), jobs)
+
+
+def _listing(channel: str, execution_id: str) -> str:
+    return f"/api/v1/{_SEGMENTS[channel]}/executions/{execution_id}/jobs"
 
 
 def _counters(body: dict[str, Any]) -> dict[str, int]:
@@ -81,37 +86,14 @@ async def fates(tenants: Sequence[Tenant], requests: Sequence[Request], seconds:
             return request
         async with at_once:
             path = f"/api/v1/events/{request.event_ids[0]}"
-            while (answer := await callers[request.workspace].call("GET", path)).status != _FOUND:
+            while (answer := await callers[request.workspace].answer("GET", path)).status != _FOUND:
                 if asyncio.get_running_loop().time() > deadline:
-                    return replace(request, is_untold=True)
+                    return request
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         ids = [rule["trigger_id"] for rule in answer.body["rules"] if rule["trigger_id"]]
         return replace(request, trigger_ids=tuple(ids))
 
     return await asyncio.gather(*map(one, requests))
-
-
-def claimed(requests: Sequence[Request], strays: Sequence[Trigger]) -> list[Request]:
-    """Return the requests, those whose event nobody shows with a trigger that has come of an event to the same person.
-
-    `strays` are the triggers that no other request led to, in the order in which they were accepted.
-    """
-    left = list(strays)
-    found = []
-    for request in requests:
-        if request.is_untold:
-            mine = next((stray for stray in left if _is_to(stray, request)), None)
-            if mine is not None:
-                left.remove(mine)
-                request = replace(request, trigger_ids=(mine.id,))
-        found.append(request)
-    return found
-
-
-def _is_to(trigger: Trigger, request: Request) -> bool:
-    got = {(job.channel, job.address) for execution in trigger.executions for job in execution.jobs}
-    asked = {(channel, address) for channel, addresses in request.people.items() for address in addresses}
-    return trigger.workspace == request.workspace and got == asked
 
 
 async def sandbox(tenant: Tenant) -> list[HandOver]:
@@ -131,7 +113,7 @@ async def listed(tenant: Tenant) -> list[dict[str, Any]]:
     return [row async for row in tenant.caller.rows("/api/v1/triggers", lambda body: body["triggers"])]
 
 
-async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list[Sight]:
+async def sights(tenants: Sequence[Tenant], requests: Sequence[Request], shown: Sequence[Trigger]) -> list[Sight]:
     """Return what a workspace sees of another when it asks for it by id, or lists its own."""
     found = []
     owners = {trigger_id: request.workspace for request in requests for trigger_id in request.trigger_ids}
@@ -142,13 +124,20 @@ async def sights(tenants: Sequence[Tenant], requests: Sequence[Request]) -> list
             for trigger_id in mine
             if owners.get(trigger_id, viewer.name) != viewer.name
         ]
-        others = [trigger_id for trigger_id, owner in owners.items() if owner != viewer.name][:_ASKED_FOR]
-        # All at once: a trigger that is not there, or is somebody else's, is waited for before the answer says so.
-        paths = [f"/api/v1/triggers/{trigger_id}" for trigger_id in others]
-        answers = await asyncio.gather(*(viewer.caller.call("GET", path) for path in paths))
+        others = [(owner, f"/api/v1/triggers/{trigger_id}") for trigger_id, owner in owners.items()]
+        events = [(each.workspace, f"/api/v1/events/{event_id}") for each in requests for event_id in each.event_ids]
+        lists = [(each.workspace, _listing(body.channel, body.id)) for each in shown for body in each.executions]
+        asked = [
+            *chain.from_iterable(
+                islice((each for each in paths if each[0] != viewer.name), _ASKED_FOR)
+                for paths in (others, events, lists)
+            )
+        ]
+        # All at once: what is not there, or is somebody else's, is waited for before the answer says so.
+        answers = await asyncio.gather(*(viewer.caller.answer("GET", path) for _, path in asked))
         found += [
-            Sight(viewer.name, owners[trigger_id], f"trigger {trigger_id}: {answer.status}")
-            for trigger_id, answer in zip(others, answers, strict=True)
+            Sight(viewer.name, owner, f"{path}: {answer.status}")
+            for (owner, path), answer in zip(asked, answers, strict=True)
             if answer.status != _NOT_FOUND
         ]
     return found
@@ -163,13 +152,22 @@ def leaks_in(folder: Path, known: Known) -> list[Leak]:
     return found
 
 
-async def over(tenants: Sequence[Tenant], ids: Iterable[str], seconds: float) -> set[str]:
-    """Wait until every one of these triggers is over; return the ids of those that are not after `seconds`."""
-    waiting = set(ids)
-    deadline = asyncio.get_running_loop().time() + seconds
+async def over(
+    tenants: Sequence[Tenant], ids: Collection[str], seconds: float, busy: Callable[[], int] = lambda: 0
+) -> set[str]:
+    """Wait until these triggers and all that are shown are over, and nobody is `busy` with something more.
+
+    Returns the ids of those that are not when nothing has moved for so many seconds.
+    """
+    patience = Patience(seconds)
     while True:
-        for tenant in tenants:
-            waiting -= {row["id"] for row in await listed(tenant) if row["status"] in FINAL_TRIGGERS}
-        if not waiting or asyncio.get_running_loop().time() > deadline:
+        rows = {row["id"]: row for tenant in tenants for row in await listed(tenant)}
+        waiting = {trigger_id for trigger_id in {*ids, *rows} if not _is_over(rows.get(trigger_id))}
+        sums = {trigger_id: rows[trigger_id]["summary"] for trigger_id in waiting if trigger_id in rows}
+        if not (waiting or busy()) or patience.ends((busy(), waiting, sums)):
             return waiting
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _is_over(row: Mapping[str, Any] | None) -> bool:
+    return row is not None and row["status"] in FINAL_TRIGGERS

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import psutil
@@ -22,6 +22,8 @@ from chaos.history import Disturbance, Loss
 from chaos.journal import Mood
 from chaos.relay import Relay
 from chaos.schedule import SHOWN, Fault, Strike
+from chaos.tally import Tally
+from sluice_local.processes import is_listening
 from sluice_local.stack import Stack
 
 T = TypeVar("T")
@@ -33,24 +35,12 @@ _MOODS: Final[Mapping[Fault, Mood]] = {
     Fault.SILENT: Mood.SILENT,
     Fault.THROTTLING: Mood.THROTTLING,
 }
-_BACK_SECONDS: Final = 60.0
+_BACK_SECONDS: Final = 120.0
 _BEHIND_SECONDS: Final = 2.0
-_CHANCE_SECONDS: Final = 180.0
+_CHANCE_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 2.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """How often a fault was done, to how many processes, for how long.
-
-    `remarks` say what cannot be done on this machine, `failures` what should have been done and was not.
-    """
-
-    times: int = 0
-    kills: int = 0
-    seconds: float = 0.0
-    remarks: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+_START_SECONDS: Final = 300.0
+"""How long a whole stack may take to start on a machine that has other things to do."""
 
 
 @dataclass(slots=True)
@@ -87,6 +77,10 @@ class Injector:
     def faults(self) -> int:
         """How many faults have been done."""
         return sum(tally.times for tally in self.tallies.values())
+
+    async def start(self) -> None:
+        """Start the stack, or start it again. Raises StartError where it does not come up: that ends a run."""
+        await self.on_stack_thread(lambda: self._stack.start(_START_SECONDS))
 
     async def on_stack_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks and may start a stack: its processes end with the thread that started them."""
@@ -167,17 +161,20 @@ class Injector:
             everything = [pid for pids in self._stack.data.processes().values() for pid in pids]
             for channel in _CHANNELS:
                 self._note_doubt(f"{_PREFIX}{channel}", len(self._stack.pids(f"{_PREFIX}{channel}")))
-            for pid in [*everything, self._stack.supervisor]:
+            everything.append(self._stack.supervisor)
+            for pid in everything:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            await self.on_stack_thread(self._stack.start)
-            return len(everything) + 1
+            await self.start()
+            return len(everything)
 
     async def _pause(self, service: str, seconds: float) -> int:
         await self._runs(service)
-        pid = self._stack.pids(service)[0]
-        self._note_doubt(service, 1, seconds)
+        pid = next(iter(self._stack.pids(service)), None)
+        if pid is None:
+            raise RuntimeError(f"{service} has ended meanwhile")
         os.kill(pid, signal.SIGSTOP)
+        self._note_doubt(service, 1, seconds)
         try:
             await asyncio.sleep(seconds)
         finally:
@@ -194,7 +191,7 @@ class Injector:
 
             def is_replaced(pid: int = pid) -> bool:
                 running = self._stack.pids(service)
-                return pid not in running and len(running) == len(copies)
+                return pid not in running and len(running) >= len(copies)
 
             await self._back(is_replaced, f"{service} runs again")
 
@@ -246,7 +243,13 @@ class Injector:
             self.disturbances.append(Disturbance(began, began + seconds, channel, kills))
 
     async def _brokers_run(self) -> None:
-        await self._back(lambda: len(self._stack.pids("kafka")) == self._targets.brokers, "all brokers run")
+        """Wait until every broker listens: who is killed before that, again and again, never comes back."""
+        ports = [int(address.rpartition(":")[2]) for address in self._stack.connections.kafka.split(",")]
+
+        def do_listen() -> bool:
+            return len(self._stack.pids("kafka")) == self._targets.brokers and all(map(is_listening, ports))
+
+        await self._back(do_listen, "all brokers run")
 
     async def _runs(self, service: str) -> None:
         await self._back(lambda: bool(self._stack.pids(service)), f"{service} runs")

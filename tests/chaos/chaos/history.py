@@ -46,7 +46,7 @@ class Request:
     """One request of the load. `mark` is in every message that it leads to; `trigger_ids` are all that it led to.
 
     `people` says for each channel who is to get a message: addresses. `event_ids`: all that it was answered where it
-    told an event; `is_untold`: nobody shows what became of it.
+    told an event.
     """
 
     mark: str
@@ -57,8 +57,6 @@ class Request:
     trigger_ids: tuple[str, ...] = ()
     actions: Sequence[Action] = ()
     event_ids: tuple[str, ...] = ()
-    is_untold: bool = False
-    asked_at: float = 0.0
 
     def last(self, act: Act) -> Action | None:
         """Return the last action of a kind that was asked for."""

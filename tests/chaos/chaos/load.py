@@ -60,10 +60,10 @@ class Load:
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def answered(self, seconds: float) -> None:
-        """Return once everything is answered, or after `seconds`."""
-        if self._open:
-            await asyncio.wait(self._open, timeout=seconds)
+    @property
+    def busy(self) -> int:
+        """How many requests are not answered yet, or have an operator at work on what they led to."""
+        return len(self._open)
 
     def requests(self) -> list[Request]:
         """Read back from the file what was asked and answered."""
@@ -90,7 +90,6 @@ class Load:
                 tuple(answers.get((mark, "trigger_id"), ())),
                 tuple(actions.get(mark, {}).values()),
                 tuple(answers.get((mark, "event_id"), ())),
-                asked_at=entry["at"],
             )
             for mark, entry in asked.items()
         ]

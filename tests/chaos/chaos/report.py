@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.checker import Verdict
-from chaos.faults import Tally
 from chaos.findings import Kind
+from chaos.tally import Tally
 
 _SHOWN: Final = 40
 
@@ -59,6 +59,8 @@ def findings(verdict: Verdict) -> Iterable[str]:
         yield f"  … and {len(verdict.findings) - _SHOWN} more"
     if verdict.excess:
         yield f"  uncertain: {verdict.excess} jobs more than the kills of their workers can explain"
+    if not verdict.messages:
+        yield "  nobody was sent anything: this run says nothing"
 
 
 def last_line(outcomes: Sequence[Outcome]) -> str:

@@ -24,6 +24,7 @@ from chaos.history import Act, History
 from chaos.journal import Journal
 from chaos.leaks import Known
 from chaos.load import Load
+from chaos.patience import Patience
 from chaos.people import populate
 from chaos.receipts import unheard
 from chaos.relay import Relay
@@ -36,7 +37,7 @@ _IMPATIENT: Final = {
     "SLUICE_LEASE_SECONDS": "6",
     "SLUICE_STAGE_LEASE_SECONDS": "6",
     "SLUICE_COMMAND_DEADLINE_SECONDS": "10",
-    "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "20",
+    "SLUICE_LONGEST_COMMAND_DEADLINE_SECONDS": "60",
     "SLUICE_SESSION_SECONDS": "6",
     "SLUICE_SILENCE_SECONDS": "10",
 }
@@ -88,16 +89,11 @@ class Options:
     @property
     def grace_seconds(self) -> float:
         """How long a worker that was stopped may take to hear that a trigger is cancelled or paused."""
-        return self.tempo.stop + 30.0
-
-    @property
-    def fate_seconds(self) -> float:
-        """How long what became of events may take to show, before the log that said so is taken for lost."""
-        return 15.0 if self.is_short else 60.0
+        return self.tempo.stop + 60.0
 
     @property
     def drain_seconds(self) -> float:
-        """How long everything may take to come to its end after the last fault."""
+        """How long nothing may move after the last fault, as long as something is left to come to its end."""
         return 150.0 if self.is_short else 600.0
 
 
@@ -135,7 +131,7 @@ class Run:
             injector = Injector(Targets(stack, self._options.brokers, carrier, relay, disk, no_disk), self._say)
             resources.callback(injector.close)
             resources.push_async_callback(injector.on_stack_thread, stack.stop)
-            await injector.on_stack_thread(stack.start)
+            await injector.start()
             self._say("the stack runs")
             tenants = await self._tenants(stack, resources)
             await asyncio.gather(
@@ -210,12 +206,15 @@ class Run:
         self._say(f"the last fault is over; {load.asked} requests")
 
     async def _wait_and_read(self, stack: Stack, load: Load, tenants: list[Tenant], carrier: Carrier) -> History:
-        await load.answered(self._options.drain_seconds)
-        requests = await evidence.fates(tenants, load.requests(), self._options.fate_seconds)
-        shown = {tenant.name: [row["id"] for row in await evidence.listed(tenant)] for tenant in tenants}
+        drain = self._options.drain_seconds
+        await evidence.over(tenants, (), drain, lambda: load.busy)
+        # Nobody acts on anything from now on, so that what is read holds still.
+        await load.close()
+        requests = await evidence.fates(tenants, load.requests(), drain)
         accepted = {request.trigger_ids[0] for request in requests if request.trigger_ids}
-        left = await evidence.over(tenants, accepted.union(*shown.values()), self._options.drain_seconds)
+        left = await evidence.over(tenants, accepted, drain)
         self._say(f"{len(left)} triggers are not over" if left else "everything is over")
+        shown = {tenant.name: [row["id"] for row in await evidence.listed(tenant)] for tenant in tenants}
         await carrier.at_rest(_RECEIPT_SECONDS)
         history = History()
         for tenant in tenants:
@@ -225,15 +224,14 @@ class Run:
                 *await evidence.triggers(tenant, sorted({*shown[tenant.name], *mine})),
             ]
         history.unknown_triggers = [trigger.id for trigger in history.triggers]
-        strays = [trigger for trigger in history.triggers if trigger.id not in accepted]
-        history.requests = evidence.claimed(requests, strays)
-        history.sights = await evidence.sights(tenants, requests)
+        history.requests = requests
+        history.sights = await evidence.sights(tenants, requests, history.triggers)
         history.dead_letters = await topics.dead_letters(stack.connections.kafka)
         return history
 
     async def _read_late_receipts(self, history: History, tenants: list[Tenant]) -> None:
         """Read triggers again for a while whose receipts do not show yet: they come last of all."""
-        deadline = time.monotonic() + _RECEIPT_SECONDS
+        patience = Patience(_RECEIPT_SECONDS)
         while late := unheard(history):
             for tenant in tenants:
                 mine = [
@@ -243,7 +241,7 @@ class Run:
                 ]
                 again = {trigger.id: trigger for trigger in await evidence.triggers(tenant, mine)}
                 history.triggers = [again.get(trigger.id, trigger) for trigger in history.triggers]
-            if time.monotonic() > deadline:
+            if patience.ends(late):
                 break
             await asyncio.sleep(_PEACE_SECONDS)
 

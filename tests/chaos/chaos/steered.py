@@ -47,7 +47,8 @@ def actions(
 def _silence(name: str, request: Request, hand_overs: Sequence[HandOver], grace_seconds: float) -> Iterator[Finding]:
     """Nothing is handed over once a trigger is seen to be cancelled, or paused until somebody asks to resume it.
 
-    What a worker has in its hands at that moment may still go out, `grace_seconds` later at most.
+    What a worker has in its hands at that moment may still go out, `grace_seconds` later at most. Nothing is promised
+    for the time before: how long a cancel takes to be heard depends on how much is to be done before it.
     """
     resumed = request.last(Act.RESUME)
     for act, until in ((Act.CANCEL, None), (Act.PAUSE, resumed.asked_at if resumed else None)):
