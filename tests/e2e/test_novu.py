@@ -179,7 +179,6 @@ def test_a_transaction_is_carried_out_once_however_it_is_repeated(place: NovuPla
     assert len(place.sent_to(number)) == 1
 
 
-@pytest.mark.timeout(240)
 async def test_a_transaction_that_we_have_forgotten_is_still_carried_out_once(place: NovuPlace, stack: Stack) -> None:
     """Forgotten as time does it: its row is made older than any is kept, and housekeeping finds it."""
     name, number = person(place)

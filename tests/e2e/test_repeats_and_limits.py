@@ -57,7 +57,7 @@ class Calls:
         held = {"recipient_type": "direct_sms", "direct_sms": "+14155550199", "text": "x"}
         held["trigger_at"] = (datetime.now(UTC) + timedelta(days=90)).isoformat()
         trigger = (await api.post("/api/v1/sms/send", held))["trigger_id"]
-        await api.get(f"/api/v1/triggers/{trigger}")
+        await api.until(f"/api/v1/triggers/{trigger}", bool)
         self._paths = {
             "send": "/api/v1/sms/send",
             "workflow": "/api/v1/workflows/trigger",

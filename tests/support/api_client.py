@@ -84,13 +84,18 @@ class ApiClient:
         return await self.until(f"/api/v1/triggers/{trigger_id}", lambda body: body["status"] in FINAL, seconds)
 
     async def until(self, path: str, condition: Callable[[Any], bool], seconds: float = DEADLINE_SECONDS) -> Any:
-        """GET `path` until `condition` holds of the body, and return it."""
+        """GET `path` until `condition` holds of the body, and return it.
+
+        Where reading is far behind, what was accepted a moment ago is not there yet.
+        """
         body: Any = None
 
         async def holds() -> bool:
             nonlocal body
-            body = await self.get(path)
-            return condition(body)
+            answer = await self.call("GET", path)
+            assert answer.status in {200, 404}, (path, answer.status, answer.body)
+            body = answer.body
+            return answer.status == 200 and condition(body)
 
         await wait_until(holds, seconds, lambda: f"{path} is still {body}")
         return body
