@@ -10,7 +10,8 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from sluice_runtime.http.front import FINISHES, Finish, Translate, finish, front, name_request
+from sluice_runtime.http.exchange import FINISHES, Finish
+from sluice_runtime.http.front import Translate, finish_stream, front, name_request
 from sluice_runtime.http.protocol import Protocol
 
 STOPPING: Final = web.AppKey("stopping", asyncio.Event)
@@ -27,7 +28,7 @@ def application(*, translate: Translate | None = None) -> web.Application:
     app[STOPPING] = asyncio.Event()
     finishes: list[Finish] = [name_request]
     app[FINISHES] = finishes
-    app.on_response_prepare.append(finish)
+    app.on_response_prepare.append(finish_stream)
     return app
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel
 
+from sluice_runtime.http.exchange import EXCHANGE
 from sluice_runtime.http.principal import Principal
 from sluice_runtime.http.problems import Problem
 
@@ -31,16 +32,13 @@ class Door:
     error: type[BaseModel] | None = None
 
 
-DOOR: Final = web.RequestKey("door", Door)
-"""The door that the request came through."""
-
 DOORS: Final = web.AppKey("doors", dict[str, Door])
 """The doors of an application by name."""
 
 
 def rendered(problem: Problem, request: web.Request) -> web.Response:
     """Return the answer to `problem` in the words of the door that `request` came through."""
-    door = request.get(DOOR)
+    door = request[EXCHANGE].door
     return problem.response() if door is None else _by(door, problem, request)
 
 
@@ -48,7 +46,7 @@ def rendered_unrouted(problem: Problem, request: web.Request) -> web.Response:
     """Return the answer to `problem` at a path that leads to no operation."""
     for door in request.app.get(DOORS, {}).values():
         if request.path.startswith(tuple(door.prefixes)):
-            request[DOOR] = door
+            request[EXCHANGE].door = door
             return _by(door, problem, request)
     return problem.response()
 

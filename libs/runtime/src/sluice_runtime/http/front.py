@@ -17,14 +17,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Histogram
 
 from sluice_runtime import logging, metrics, tracing
-from sluice_runtime.http.doors import DOOR, rendered, rendered_unrouted
+from sluice_runtime.http.doors import rendered, rendered_unrouted
+from sluice_runtime.http.exchange import EXCHANGE, Exchange, finish
 from sluice_runtime.http.problems import Problem
 
-REQUEST_ID: Final = web.RequestKey("request_id", str)
 SLOW_SECONDS: Final = 0.5
 """Requests that take longer get a log line even when all is well; the others do at level debug."""
 
-_BEGUN: Final = web.RequestKey("begun", bool)
 _UNROUTED: Final = "unrouted"
 _PROBES: Final = frozenset({"/live", "/ready", "/metrics"})
 _SENDABLE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -33,13 +32,6 @@ Translate = Callable[[Exception], Problem | None]
 
 _random: Final = Random()
 _log = structlog.get_logger()
-
-
-Finish = Callable[[web.Request, web.StreamResponse], None]
-"""Something that is done to every answer before its headers go out."""
-
-FINISHES: Final = web.AppKey("finishes", list[Finish])
-"""What is done to every answer of the application, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +53,20 @@ class _Described:
         histogram.observe(seconds)
 
 
-async def finish(request: web.Request, response: web.StreamResponse) -> None:
-    """Do to an answer what is done to all; the one handler of `on_response_prepare`, each of which would be awaited."""
-    request[_BEGUN] = True
-    for each in request.app[FINISHES]:
-        each(request, response)
+async def finish_stream(request: web.Request, response: web.StreamResponse) -> None:
+    """Finish an answer that begins while its handler is still at work; the one handler of `on_response_prepare`."""
+    if EXCHANGE not in request:
+        # aiohttp has refused it without asking us: it expects what nobody can do.
+        request[EXCHANGE] = Exchange(_new_request_id())
+    finish(request, response)
 
 
 def name_request(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in its answer, and let its door add to that."""
-    response.headers["X-Request-Id"] = request.get(REQUEST_ID) or _new_request_id()
-    door = request.get(DOOR)
-    if door is not None and door.finish is not None:
-        door.finish(response, request)
+    exchange = request[EXCHANGE]
+    response.headers["X-Request-Id"] = exchange.request_id
+    if exchange.door is not None and exchange.door.finish is not None:
+        exchange.door.finish(response, request)
 
 
 def _new_request_id() -> str:
@@ -88,7 +81,7 @@ def front(translate: Translate | None) -> Middleware:
         began = perf_counter()
         given = request.headers.get("X-Request-Id")
         request_id = given if given and _SENDABLE_REQUEST_ID.fullmatch(given) else _new_request_id()
-        request[REQUEST_ID] = request_id
+        exchange = request[EXCHANGE] = Exchange(request_id)
         logging.CURRENT_REQUEST.set(request_id)
         resource = request.match_info.route.resource
         of = _described(request.method, _UNROUTED if resource is None else resource.canonical)
@@ -96,8 +89,14 @@ def front(translate: Translate | None) -> Middleware:
         with tracing.span(of.span, context=incoming, kind=SpanKind.SERVER, attributes=of.attributes) as span:
             try:
                 response = await handler(request)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, a caller gets a document and the log the rest
+            except Exception as error:
+                if isinstance(error, web.HTTPException) and error.status < 400:
+                    raise
+                if exchange.is_finished:
+                    raise  # Its head has gone out.
                 response = _answer_to(error, request, of.route, translate)
+            if isinstance(response, web.Response):
+                finish(request, response)
             if not of.is_probe:
                 _note(of, response, perf_counter() - began)
             if span.is_recording():
@@ -129,11 +128,7 @@ def _note(of: _Described, response: web.StreamResponse, seconds: float) -> None:
 
 def _answer_to(error: Exception, request: web.Request, route: str, translate: Translate | None) -> web.StreamResponse:
     if isinstance(error, web.HTTPException):
-        if error.status < 400:
-            raise error
         return rendered_unrouted(_problem_of(error), request)
-    if request.get(_BEGUN):
-        raise error
     problem = error if isinstance(error, Problem) else translate(error) if translate else None
     if problem is None:
         _log.error("request.failed", route=route, method=request.method, exc_info=error)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice_contracts.base import format_instant
 from sluice_runtime.http.bodies import json_response
 from sluice_runtime.http.doors import Door
-from sluice_runtime.http.front import REQUEST_ID
+from sluice_runtime.http.exchange import EXCHANGE
 from sluice_runtime.http.problems import Problem
 
 PREFIXES: Final = ("/v1/", "/v2/")
@@ -88,7 +88,7 @@ def rendered(problem: Problem, request: web.Request) -> web.Response:
         case 422:
             context["errors"] = _by_field(problem)
         case 500:
-            context["errorId"] = request.get(REQUEST_ID, "")
+            context["errorId"] = request[EXCHANGE].request_id
     body = {
         "statusCode": problem.status,
         "timestamp": format_instant(datetime.now(UTC)),

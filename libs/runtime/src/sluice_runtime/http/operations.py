@@ -11,7 +11,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, read_body
-from sluice_runtime.http.doors import DOOR, DOORS, Door
+from sluice_runtime.http.doors import DOORS, Door
+from sluice_runtime.http.exchange import EXCHANGE
 from sluice_runtime.http.principal import NOBODY, Principal, require_scope
 from sluice_runtime.http.problems import Problem, invalid
 from sluice_runtime.http.validation import field_errors, refuse_nul
@@ -128,7 +129,7 @@ def _handler(
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if door is not None:
-            request[DOOR] = door
+            request[EXCHANGE].door = door
         principal = NOBODY
         if scope is not None:
             principal = await _authenticated(request, authenticate)

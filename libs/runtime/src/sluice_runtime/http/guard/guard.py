@@ -14,9 +14,9 @@ from aiohttp import web
 
 from sluice_runtime.clock import Clock
 from sluice_runtime.http.doors import rendered
-from sluice_runtime.http.front import FINISHES
+from sluice_runtime.http.exchange import EXCHANGE, FINISHES
 from sluice_runtime.http.guard.answers import MAX_KEY_LENGTH, Answer, AnswerBook, AnswerStore, Place, Verdict
-from sluice_runtime.http.guard.rates import Allowance, RateLimiter, tighter
+from sluice_runtime.http.guard.rates import RateLimiter, tighter
 from sluice_runtime.http.guard.settings import TRUSTED_PROXIES, GuardSettings
 from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Answerer, Operation
 from sluice_runtime.http.principal import Principal
@@ -24,7 +24,6 @@ from sluice_runtime.http.problems import Problem
 
 REPLAY: Final = "Idempotency-Replay"
 
-_ALLOWANCE: Final = web.RequestKey("allowance", Allowance)
 _API: Final = "/api/"
 _KEPT_HEADERS: Final = ("Content-Type", "ETag", "Location")
 _OF_THE_MOMENT: Final = frozenset({401, 403, 408, 429})
@@ -57,14 +56,14 @@ class Guard:
         if allowance is None or allowance.retry_seconds is None:
             taken = self._limiter.take(principal.workspace_id, cost, now, returned=returned)
             allowance = tighter(taken, allowance)
-        request[_ALLOWANCE] = allowance
+        request[EXCHANGE].allowance = allowance
         if allowance.retry_seconds is not None:
             detail = f"The rate limit is used up. Try again in {allowance.retry_seconds} s."
             raise Problem(429, detail=detail, headers={"Retry-After": str(allowance.retry_seconds)})
 
     def write_rate_limit(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Tell the caller what is left; a `front.Finish`."""
-        allowance = request.get(_ALLOWANCE)
+        """Tell the caller what is left; an `exchange.Finish`."""
+        allowance = request[EXCHANGE].allowance
         if allowance is None:
             if not request.path.startswith(_API):
                 return
