@@ -13,6 +13,7 @@ from aiohttp import web
 from sluice_runtime.http.exchange import FINISHES, Finish
 from sluice_runtime.http.front import Translate, finish_stream, front, name_request
 from sluice_runtime.http.protocol import Protocol
+from sluice_runtime.http.ways import Ways
 
 STOPPING: Final = web.AppKey("stopping", asyncio.Event)
 """Set when the service has been told to stop: a handler that streams must then come to an end."""
@@ -41,6 +42,7 @@ async def served(app: web.Application, host: str, port: int, *, drain_seconds: f
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=drain_seconds)
     await runner.setup()
     loop, server = asyncio.get_running_loop(), cast(web.Server, runner.server)
+    server.request_handler = Ways(app, server.request_handler)
     listener = await loop.create_server(partial(Protocol, server), host, port, backlog=1024)
     try:
         yield listener.sockets[0].getsockname()[1]

@@ -14,17 +14,17 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from sluice_contracts.base import format_instant
+from sluice_runtime.http.answers import WholeAnswer
 from sluice_runtime.http.problems import Problem, invalid
 from sluice_runtime.http.validation import refuse_nul
 
 DEFAULT_BODY_LIMIT: Final = 512 * 1024
+_JSON: Final = {"Content-Type": "application/json"}
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return `data` (a model, or whatever JSON can hold) as JSON; times become ISO 8601 with milliseconds and `Z`."""
-    return web.Response(
-        status=status, body=encode_json(data), headers={**(headers or {}), "Content-Type": "application/json"}
-    )
+    return WholeAnswer(status, encode_json(data), {**headers, **_JSON} if headers else _JSON)
 
 
 def encode_json(data: Any) -> bytes:
@@ -43,15 +43,16 @@ async def read_body(request: web.Request, limit: int = DEFAULT_BODY_LIMIT) -> by
 
     Raises Problem 413 when it is longer than `limit` bytes, after decompression too.
     """
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit)
+    content = request.content
     chunks: list[bytes] = []
     size = 0
     try:
-        if request.content.is_eof() and request.content.total_bytes <= limit:
+        if content.is_eof() and content.total_bytes <= limit:
             # It came with its headers, as small ones do.
-            return request.content.read_nowait()
-        while chunk := await request.content.readany():
+            return content.read_nowait()
+        if (request.content_length or 0) > limit:
+            raise _too_large(limit)
+        while chunk := await content.readany():
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)

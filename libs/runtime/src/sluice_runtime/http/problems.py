@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 import orjson
 from aiohttp import web
 
+from sluice_runtime.http.answers import WholeAnswer
+
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -53,11 +55,8 @@ class Problem(Exception):  # noqa: N818 - it is named as RFC 9457 names it
 
     def response(self) -> web.Response:
         """Return the answer."""
-        return web.Response(
-            status=self.status,
-            body=orjson.dumps(self.document(), default=str),
-            headers={**self.headers, "Content-Type": CONTENT_TYPE},
-        )
+        body = orjson.dumps(self.document(), default=str)
+        return WholeAnswer(self.status, body, {**self.headers, "Content-Type": CONTENT_TYPE})
 
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
