@@ -129,14 +129,14 @@ async def test_every_answer_says_what_is_left_of_the_rate(serve: Any) -> None:
 
 
 async def test_a_bulk_call_costs_what_it_holds_and_a_spent_rate_is_a_429(serve: Any) -> None:
-    async with serve(rate_limit_per_second=0.5, rate_limit_burst=1000) as service:
+    async with serve(rate_limit_per_second=0.01, rate_limit_burst=1000) as service:
         items = [{**BODY, "channel": "sms"}] * 999
         status, _, headers = await service.post("/api/v1/messages/bulk", {"messages": items})
         assert (status, headers["RateLimit-Remaining"]) == (200, "1")
         assert (await service.post(SMS, BODY))[0] == 200
         status, problem, headers = await service.post(SMS, BODY)
         assert (status, problem["status"]) == (429, 429)
-        assert int(headers["Retry-After"]) in range(1, 3)
+        assert int(headers["Retry-After"]) in range(1, 101)
         assert headers["Content-Type"] == "application/problem+json"
         assert (await service.post(SMS, BODY, key="sk_live_stranger"))[0] == 200
         assert len(service.publisher.batches) == 3
