@@ -133,7 +133,7 @@ def test_a_span_is_recorded_as_its_parent_is_and_passes_its_trace_on_either_way(
         with tracing.span("x", context=tracing.extract({"traceparent": traceparent})) as span:
             tracing.inject(headers)
             assert span.is_recording() is (traceparent == SAMPLED)
-            assert tracing.is_passed_over() is (traceparent == UNSAMPLED)
+            assert tracing.passed_on() == (None if traceparent == SAMPLED else {"traceparent": UNSAMPLED})
         assert headers["traceparent"].split("-")[1] == TRACE
         assert headers["traceparent"][-2:] == traceparent[-2:]
     tracing.shut_down()

@@ -27,16 +27,14 @@ _TRACE_ID: Final = slice(3, 35)
 @contextmanager
 def sending(records: Sequence[OutboundRecord]) -> Iterator[Mapping[str, str]]:
     """Span the publishing of `records`; gives the headers that carry its context to their readers."""
-    headers: dict[str, str] = {}
-    if not tracing.is_recording() or tracing.is_passed_over():
-        tracing.inject(headers)
-        yield headers
+    passed_on = tracing.passed_on()
+    if passed_on is not None:
+        yield passed_on
         return
     topic = _common(record.topic for record in records)
     attributes = {**_attributes("send", topic), "messaging.batch.message_count": len(records)}
     with tracing.span(_name("send", topic), kind=SpanKind.PRODUCER, attributes=attributes):
-        tracing.inject(headers)
-        yield headers
+        yield tracing.carried()
 
 
 @contextmanager

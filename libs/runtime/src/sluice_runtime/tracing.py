@@ -102,13 +102,16 @@ def is_recording() -> bool:
     return _Tracing.provider is not None
 
 
-def is_passed_over() -> bool:
-    """Whether the current trace is one that nobody records."""
+def passed_on() -> dict[str, str] | None:
+    """Return the headers that carry the current trace where nobody records it; None where somebody may."""
     current = trace.get_current_span()
-    if isinstance(current, _Unrecorded):
-        return True
-    of = current.get_span_context()
-    return of.is_valid and not of.trace_flags.sampled
+    if _Tracing.provider is not None and type(current) is not _Unrecorded:
+        of = current.get_span_context()
+        if not of.is_valid or of.trace_flags.sampled:
+            return None
+    headers: dict[str, str] = {}
+    _write(current, headers)
+    return headers
 
 
 def tracer() -> trace.Tracer:
@@ -129,13 +132,14 @@ def span(
     It is recorded as its parent is; one without a parent begins a trace, which is recorded by the configured share, or
     where one of `links` is. All others only pass their trace on: the SDK takes ten times as long to record nothing.
     """
-    parent = trace.get_current_span(context)
+    # To ask the SDK whose context it is takes longer than to see that it is nobody's.
+    parent = trace.INVALID_SPAN if context is _NO_CONTEXT else trace.get_current_span(context)
     recorder = None
-    if _Tracing.provider is not None and not isinstance(parent, _Unrecorded):
+    if _Tracing.provider is not None and type(parent) is not _Unrecorded:
         of = parent.get_span_context()
         if of.is_valid:
             recorder = _Tracing.tracer if of.trace_flags.sampled else None
-        elif any(link.context.trace_flags.sampled for link in links or ()) or _random.random() < _Tracing.ratio:
+        elif (links and any(link.context.trace_flags.sampled for link in links)) or _random.random() < _Tracing.ratio:
             recorder = _Tracing.recorder
         else:
             context = trace.set_span_in_context(_Unrecorded(), _NO_CONTEXT)
@@ -183,8 +187,12 @@ class attached(AbstractContextManager[trace.Span]):  # noqa: N801 - it is used a
 
 def inject(headers: dict[str, str]) -> None:
     """Write the current trace context into `headers` (`traceparent`, `tracestate`); nothing where there is none."""
-    current = trace.get_current_span()
-    if isinstance(current, _Unrecorded):
+    _write(trace.get_current_span(), headers)
+
+
+def _write(current: trace.Span, headers: dict[str, str]) -> None:
+    # Not isinstance: spans are abstract in a way that makes that question a long one.
+    if type(current) is _Unrecorded:
         trace_id, span_id = current.ids
         headers[TRACEPARENT] = f"00-{trace_id:032x}-{span_id:016x}-00"
     else:

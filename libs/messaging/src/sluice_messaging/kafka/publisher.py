@@ -31,11 +31,12 @@ class KafkaPublisher:
         if not records:
             return
         try:
-            if tracing.is_recording() and not tracing.is_passed_over():
+            passed_on = tracing.passed_on()
+            if passed_on is not None:
+                await self._accumulator.append(records, passed_on, timeout)
+            else:
                 with sending(records) as trace:
                     await self._accumulator.append(records, trace, timeout)
-            else:
-                await self._accumulator.append(records, tracing.carried(), timeout)
         except _TOO_LARGE as error:
             raise errors.RecordTooLargeError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:

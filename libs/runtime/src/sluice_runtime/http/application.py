@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -42,7 +42,7 @@ async def served(app: web.Application, host: str, port: int, *, drain_seconds: f
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=drain_seconds)
     await runner.setup()
     loop, server = asyncio.get_running_loop(), cast(web.Server, runner.server)
-    server.request_handler = Ways(app, server.request_handler)
+    server.request_handler = cast(Any, Ways(app, server.request_handler))
     listener = await loop.create_server(partial(Protocol, server), host, port, backlog=1024)
     try:
         yield listener.sockets[0].getsockname()[1]

@@ -95,10 +95,11 @@ def front(translate: Translate | None) -> Middleware:
                 if exchange.is_finished:
                     raise  # Its head has gone out.
                 response = _answer_to(error, request, of.route, translate)
-            if isinstance(response, web.Response):
-                finish(request, response)
+            is_whole = not exchange.is_finished
+            finish(request, response)
             if not of.is_probe:
-                _note(of, response, perf_counter() - began)
+                # A stream takes as long as somebody listens, which is nobody's fault.
+                _note(of, response.status, perf_counter() - began if is_whole else None)
             if span.is_recording():
                 span.set_attribute("http.response.status_code", response.status)
                 if response.status >= 500:
@@ -116,12 +117,11 @@ def _described(method: str, route: str) -> _Described:
     return _Described(known, route, route in _PROBES, f"{known} {route}", attributes, {})
 
 
-def _note(of: _Described, response: web.StreamResponse, seconds: float) -> None:
-    status = response.status
-    if isinstance(response, web.Response):
-        of.observe(status, seconds)
+def _note(of: _Described, status: int, seconds: float | None) -> None:
+    if seconds is None:
+        seconds = 0.0
     else:
-        seconds = 0.0  # a stream takes as long as somebody listens, which is nobody's fault
+        of.observe(status, seconds)
     note = _log.info if status >= 400 or seconds >= SLOW_SECONDS else _log.debug
     note("request.answered", method=of.method, route=of.route, status=status, milliseconds=round(seconds * 1000, 2))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ANY: Final = hdrs.METH_ANY
 
@@ -33,14 +33,13 @@ class Ways:
                 match.freeze()
                 self._ways.setdefault((route.method, resource.canonical), (_surrounded(app, route.handler), match))
 
-    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
         """Answer `request`."""
         way = self._ways.get((request.method, request.raw_path))
         if way is None or hdrs.EXPECT in request.headers:
             return self._otherwise(request)
-        routed = cast(web.Request, request)
-        handler, routed._match_info = way
-        return handler(routed)
+        handler, request._match_info = way
+        return handler(request)
 
 
 def _surrounded(app: web.Application, handler: Handler) -> Handler:
