@@ -223,8 +223,7 @@ def settings(**changes: Any) -> IngestSettings:
     return IngestSettings(
         secret_key=base64.b64encode(SECRET).decode(),
         public_url="https://api.example.com",
-        publish_seconds=0.5,
-        **changes,
+        **{"publish_seconds": 0.5, **changes},
     )
 
 

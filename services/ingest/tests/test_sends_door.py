@@ -316,7 +316,7 @@ async def test_a_broker_that_hangs_keeps_no_caller_for_longer_than_the_limit(ser
 
 
 async def test_what_waits_for_the_broker_is_bounded(serve: Any) -> None:
-    async with serve(in_flight_bytes=1024 * 1024) as service:
+    async with serve(in_flight_bytes=1024 * 1024, publish_seconds=5) as service:
         service.publisher.gate.clear()
         body = {**DIRECT, "metadata": {"filling": "x" * 300_000}}
         first = [asyncio.create_task(service.post(SMS, body)) for _ in range(3)]
