@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from prometheus_client import Counter
 
-from sluice_messaging.kafka.partitioner import partition_of
+from sluice_messaging.kafka.partitioner import hashes_of, place_of
 from sluice_messaging.kafka.producer import MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES, ProducerSupply
 from sluice_messaging.kafka.translation import Headers, headers_from
 from sluice_messaging.records import OutboundRecord, Partition
@@ -83,13 +83,13 @@ class Accumulator:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for record in records:
-            if self._partitions_of(record.topic) is None:
+        for topic in {record.topic for record in records}:
+            if self._partitions_of(topic) is None:
                 async with asyncio.timeout_at(began + seconds):
-                    await (await self._supply.producer()).partitions_for(record.topic)
+                    await (await self._supply.producer()).partitions_for(topic)
         publication = Publication(loop.create_future(), began, began + seconds, len(records))
         # All are looked at before the first is queued: a publish that is refused leaves nothing behind.
-        for queue, record, headers in [self._placed(record, trace) for record in records]:
+        for queue, record, headers in self._placed(records, trace):
             queue.waiting.append((record, headers, publication))
             if not queue.busy:
                 self._wake(queue, loop)
@@ -110,18 +110,28 @@ class Accumulator:
                 known = self._partitions[topic] = sorted(found)
         return known
 
-    def _placed(self, record: OutboundRecord, trace: Mapping[str, str]) -> tuple[_Queue, OutboundRecord, Headers]:
-        headers = headers_from(record.headers, trace)
-        if len(record.value) > MAX_RECORD_BYTES and _size(record, headers) > MAX_DEAD_LETTER_BYTES:
-            raise MessageSizeTooLargeError(f"{len(record.value)} bytes are more than any broker of ours takes")
-        partitions = self._partitions_of(record.topic)
-        if partitions is None:
-            raise UnknownTopicOrPartitionError(record.topic)
-        number = partition_of(record.key, partitions, partitions)
-        queue = self._queues.get((record.topic, number))
+    def _placed(
+        self, records: Sequence[OutboundRecord], trace: Mapping[str, str]
+    ) -> list[tuple[_Queue, OutboundRecord, Headers]]:
+        """Return each record with its queue and its headers, which those in a row mostly share."""
+        placed = []
+        given, headers = None, Headers()
+        for record, found in zip(records, hashes_of([record.key for record in records]), strict=True):
+            if record.headers is not given:
+                given, headers = record.headers, headers_from(record.headers, trace)
+            if len(record.value) > MAX_RECORD_BYTES and _size(record, headers) > MAX_DEAD_LETTER_BYTES:
+                raise MessageSizeTooLargeError(f"{len(record.value)} bytes are more than any broker of ours takes")
+            partitions = self._partitions_of(record.topic)
+            if partitions is None:
+                raise UnknownTopicOrPartitionError(record.topic)
+            placed.append((self._queue(record.topic, partitions[place_of(found, len(partitions))]), record, headers))
+        return placed
+
+    def _queue(self, topic: str, number: int) -> _Queue:
+        queue = self._queues.get((topic, number))
         if queue is None:
-            queue = self._queues[record.topic, number] = _Queue(Partition(record.topic, number))
-        return queue, record, headers
+            queue = self._queues[topic, number] = _Queue(Partition(topic, number))
+        return queue
 
     def _wake(self, queue: _Queue, loop: asyncio.AbstractEventLoop) -> None:
         queue.busy = True
