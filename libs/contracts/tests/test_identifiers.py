@@ -14,6 +14,7 @@ from sluice_contracts.identifiers import (
     execution_id_for,
     first_job_of,
     new_id,
+    new_ids,
     trigger_id_for_key,
 )
 
@@ -25,6 +26,12 @@ def test_new_ids_are_uuid7_of_their_millisecond() -> None:
     made = new_id(1_700_000_000.123)
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert made.int >> 80 == 1_700_000_000_123
+
+
+def test_ids_made_together_are_uuid7_of_one_millisecond_and_all_different() -> None:
+    made = new_ids(1000, 1_700_000_000.123)
+    assert len(set(made)) == 1000
+    assert {(one.version, one.variant, one.int >> 80) for one in made} == {(7, uuid.RFC_4122, 1_700_000_000_123)}
 
 
 def test_the_first_job_of_a_trigger_is_at_the_first_place_of_its_first_execution() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sluice_contracts.base import Message, format_instant, fragment
+from sluice_contracts.base import Message, Part, format_instant, fragment
 from sluice_contracts.messages.command import JobsCommanded, ReportsRequested
 from sluice_contracts.messages.content import TemplateContent
 from sluice_contracts.messages.control import TriggerControl
@@ -20,10 +20,17 @@ from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.event import EventOccurred
 from sluice_contracts.messages.execution import ExecutionStarted, decode_execution
 from sluice_contracts.messages.receipt import CallbackReceived, decode_receipt
-from sluice_contracts.messages.trigger import TriggerAccepted, decode_trigger
+from sluice_contracts.messages.trigger import (
+    AddressRecipients,
+    ContactRecipients,
+    SegmentRecipients,
+    TriggerAccepted,
+    UnionRecipients,
+    decode_trigger,
+)
 from sluice_contracts.publish.examples import EXAMPLES, losses, read_examples
 from sluice_contracts.publish.traffic import message_types
-from sluice_contracts.vocabulary import FlowType
+from sluice_contracts.vocabulary import Channel, FlowType
 
 EVERY_EXAMPLE = [
     pytest.param(message, path, id=f"{message.TYPE}/{path.stem}")
@@ -207,6 +214,30 @@ def test_a_part_may_be_written_beforehand_and_a_number_be_of_any_size(number: in
     message = TriggerAccepted.model_validate(dict(given) | {"variables": {"n": number}})
     fields = vars(message) | {"plan": fragment(message.plan), "sender": fragment(message.sender)}
     assert TriggerAccepted.written(**fields) == message.encode()
+
+
+@pytest.mark.parametrize("number", [1, 2**70])
+@pytest.mark.parametrize(
+    ("part", "fields"),
+    [
+        (ContactRecipients, {"external_ids": ["ada"]}),
+        (AddressRecipients, {"channel": Channel.SMS, "addresses": ["+14155550123"]}),
+        (SegmentRecipients, {"segment_id": UUID(int=7)}),
+        (UnionRecipients, {}),
+    ],
+)
+def test_a_part_may_be_given_plain(part: type[Part], fields: dict[str, Any], number: int) -> None:
+    (given,) = list(read_examples(TriggerAccepted).values())[:1]
+    changed = {"recipients": part(**fields), "variables": {"n": number}}
+    message = TriggerAccepted.model_validate(dict(given) | changed)
+    assert TriggerAccepted.written(**vars(message) | {"recipients": part.plain(**fields)}) == message.encode()
+
+
+def test_what_is_keyed_by_words_of_ours_is_written_like_any_other() -> None:
+    (given,) = list(read_examples(TriggerAccepted).values())[:1]
+    message = TriggerAccepted.model_validate(dict(given) | {"channel_variables": {"sms": {"n": 1}}})
+    assert set(map(type, message.channel_variables)) == {Channel}
+    assert TriggerAccepted.written(**vars(message)) == message.encode()
 
 
 class DriversUuid(UUID):

@@ -39,6 +39,18 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False, ser_json_inf_nan="null")
 
+    _blank: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Note what fields are when they are not given, in the order in which they are written."""
+        cls._blank = {name: field.get_default(call_default_factory=True) for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def plain(cls, **fields: Any) -> dict[str, Any]:
+        """Return what a `cls(**fields)` is written as, for `Message.written`: nothing is checked and no part made."""
+        return cls._blank | fields
+
 
 class Message(Part):
     """A whole message; `TYPE` names it in the record's `ce_type` header and in its `type` field.
@@ -54,23 +66,17 @@ class Message(Part):
         """The key under which it is appended: messages with one key stay in order. None where it cannot tell."""
         return ":".join([str(getattr(self, name)) for name in self.KEY]).encode() if self.KEY else None
 
-    _blank: ClassVar[dict[str, Any]]
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Note what fields are when they are not given, in the order in which they are written."""
-        cls._blank = {name: field.get_default(call_default_factory=True) for name, field in cls.model_fields.items()}
-
     @classmethod
     def written(cls, **fields: Any) -> bytes:
         """Return what `cls(**fields).encode()` would, in a third of the time: nothing is checked and no message made.
 
         For what has been validated already; whoever calls it gives every field that has no default. A part that many
-        messages have in common may be given as it is `fragment`ed.
+        messages have in common may be given as it is `fragment`ed, one of this message alone as it is `plain`.
         """
         try:
-            return orjson.dumps(cls._blank | fields, default=_plain, option=_OPTIONS)
+            return orjson.dumps(cls._blank | fields, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
         except TypeError:
+            # It may also hold a key that is no plain text, which takes orjson half as long again to expect.
             return cls(**{name: _whole(value) for name, value in fields.items()}).encode()
 
     def encode(self) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from functools import lru_cache
 from hashlib import sha1
 from typing import Final, NamedTuple
 from uuid import UUID, SafeUUID
@@ -23,24 +24,32 @@ _UUID5_VERSION: Final = 0x5 << 76
 _UUID7_VERSION: Final = 0x7 << 76
 _VERSION_AND_VARIANT: Final = 0xF << 76 | 0x3 << 62
 _UUID_VARIANT: Final = 0x2 << 62
+_UNKNOWN: Final = SafeUUID.unknown
 
 
 def new_id(now_seconds: float | None = None) -> UUID:
     """Return a UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+    return new_ids(1, now_seconds)[0]
+
+
+def new_ids(count: int, now_seconds: float | None = None) -> list[UUID]:
+    """Return so many UUIDv7 of one moment."""
     milliseconds = int((time.time() if now_seconds is None else now_seconds) * 1000) & 0xFFFF_FFFF_FFFF
-    random = int.from_bytes(os.urandom(10), "big")
-    high = random >> 68 & 0xFFF
-    low = random & 0x3FFF_FFFF_FFFF_FFFF
-    return _uuid(milliseconds << 80 | _UUID7_VERSION | high << 64 | _UUID_VARIANT | low)
+    fixed = milliseconds << 80 | _UUID7_VERSION | _UUID_VARIANT
+    random = os.urandom(10 * count)
+    return [
+        _uuid(int.from_bytes(random[start : start + 10], "big") & ~_VERSION_AND_VARIANT | fixed)
+        for start in range(0, len(random), 10)
+    ]
 
 
 def derived_id(namespace: UUID, name: str) -> UUID:
     """Return the UUIDv5 (RFC 9562 §5.5) of `name` in `namespace`."""
-    return _uuid(_derived(namespace, name))
+    return _uuid(_derived(namespace, name.encode()))
 
 
-def _derived(namespace: UUID, name: str) -> int:
-    digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
+def _derived(namespace: UUID, name: bytes) -> int:
+    digest = sha1(namespace.bytes + name, usedforsecurity=False).digest()
     return int.from_bytes(digest[:16], "big") & ~_VERSION_AND_VARIANT | _UUID5_VERSION | _UUID_VARIANT
 
 
@@ -48,7 +57,7 @@ def _uuid(value: int) -> UUID:
     """Return the UUID with this number. Its own constructor first looks for five other forms: three times as long."""
     made = object.__new__(UUID)
     object.__setattr__(made, "int", value)
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
     return made
 
 
@@ -64,12 +73,17 @@ def trigger_id_for_rule(event_id: UUID, rule_id: UUID) -> UUID:
 
 def execution_id_for(trigger_id: UUID, step_order: int, channel: str) -> UUID:
     """Return the execution of one channel inside one step. Steps count from 1."""
-    return derived_id(trigger_id, f"execution:{step_order}:{channel}")
+    return _uuid(_derived(trigger_id, _execution_name(step_order, channel)))
 
 
 def first_job_of(trigger_id: UUID, channel: str) -> str:
     """Return the public id of the first job of a trigger's first step: `JobId` of that execution, without making it."""
-    return f"{_derived(trigger_id, f'execution:1:{channel}'):032x}-0"
+    return f"{_derived(trigger_id, _execution_name(1, channel)):032x}-0"
+
+
+@lru_cache(maxsize=1024)
+def _execution_name(step_order: int, channel: str) -> bytes:
+    return f"execution:{step_order}:{channel}".encode()
 
 
 def page_of(seq: int) -> int:

@@ -36,7 +36,7 @@ class Category(StrEnum):
     @property
     def is_essential(self) -> bool:
         """Whether the message passes the preference, window and frequency gates and may be resent when uncertain."""
-        return self in {Category.AUTHENTICATION, Category.TRANSACTIONAL}
+        return self is Category.AUTHENTICATION or self is Category.TRANSACTIONAL
 
 
 class JobState(StrEnum):

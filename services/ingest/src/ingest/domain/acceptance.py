@@ -14,13 +14,13 @@ from ingest.domain.bodies import CommonFields, EmailSend, SendBody, WhatsAppSend
 from ingest.domain.contents import content_of
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.lanes import effective_category, lane_for
-from ingest.domain.recipients import is_single, recipients_of
+from ingest.domain.recipients import Addressees, recipients_of
 from ingest.domain.refusal import RefusedError, WrongField
 from sluice_catalog.addresses import normalise_email
 from sluice_catalog.models import WorkflowReference
 from sluice_contracts.base import fragment
 from sluice_contracts.messages.content import Sender
-from sluice_contracts.messages.trigger import Recipients, TriggerAccepted, WorkflowStart
+from sluice_contracts.messages.trigger import TriggerAccepted, WorkflowStart
 from sluice_contracts.vocabulary import Category, Channel, Lane
 
 FURTHEST: Final = timedelta(days=365)
@@ -33,10 +33,10 @@ _IDENTITIES: Final = {Channel.SMS: "sms_identity_id", Channel.WHATSAPP: "whatsap
 class Acceptance:
     """A trigger ready to be appended: `value` is the whole of it, a TriggerAccepted as it travels.
 
-    `job_id` is its only job's public id, None where there may be several.
+    `trigger_id` is in words, and so is `job_id`, its only job's public id, None where there may be several.
     """
 
-    trigger_id: UUID
+    trigger_id: str
     lane: Lane
     value: bytes
     job_id: str | None = None
@@ -44,16 +44,17 @@ class Acceptance:
     @classmethod
     def of(cls, trigger: TriggerAccepted, job_id: str | None) -> Acceptance:
         """Return the acceptance of a message that has been made."""
-        return cls(trigger.trigger_id, trigger.lane, trigger.encode(), job_id)
+        return cls(str(trigger.trigger_id), trigger.lane, trigger.encode(), job_id)
 
 
 @dataclass(slots=True, eq=False)
 class Circumstances:
-    """What is known of a request beside its body."""
+    """What is known of a request beside its body. `written_now` is `now` in words, where many have it in common."""
 
     workspace_id: UUID
     trigger_id: UUID
     now: datetime
+    written_now: str | None = None
 
 
 def accept_send(
@@ -69,7 +70,9 @@ def accept_send(
     chosen = content_of(body, channel, workspace_id, definitions)
     category = effective_category(_asked_category(body, channel), chosen.category, recipients)
     lane = lane_for(category, recipients)
+    trigger_id = str(circumstances.trigger_id)
     value = TriggerAccepted.written(
+        trigger_id=trigger_id,
         **_common(body, circumstances, recipients, category),
         lane=lane,
         campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
@@ -77,8 +80,8 @@ def accept_send(
         variables=_direct_names(body) | body.variables if channel is Channel.EMAIL else body.variables,
         sender=_sender(body, channel, workspace_id, definitions),
     )
-    job_id = naming.only_job(circumstances.trigger_id, channel) if is_single(recipients) else None
-    return Acceptance(circumstances.trigger_id, lane, value, job_id)
+    job_id = naming.only_job(circumstances.trigger_id, channel) if recipients.named == 1 else None
+    return Acceptance(trigger_id, lane, value, job_id)
 
 
 def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definitions: DefinitionsView) -> Acceptance:
@@ -95,7 +98,9 @@ def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definit
         raise RefusedError([WrongField(_workflow_field(body), message)], status=409, missing=True)
     category = effective_category(body.category, workflow.category, recipients)
     lane = lane_for(category, recipients)
+    trigger_id = str(circumstances.trigger_id)
     value = TriggerAccepted.written(
+        trigger_id=trigger_id,
         **_common(body, circumstances, recipients, category),
         lane=lane,
         campaign_name=body.campaign_name or workflow.name,
@@ -103,18 +108,17 @@ def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definit
         variables=body.variables,
         channel_variables=body.channel_variables.by_channel(),
     )
-    return Acceptance(circumstances.trigger_id, lane, value)
+    return Acceptance(trigger_id, lane, value)
 
 
 def _common(
-    body: CommonFields, circumstances: Circumstances, recipients: Recipients, category: Category
+    body: CommonFields, circumstances: Circumstances, recipients: Addressees, category: Category
 ) -> dict[str, Any]:
     return {
-        "trigger_id": circumstances.trigger_id,
         "workspace_id": circumstances.workspace_id,
-        "accepted_at": circumstances.now,
+        "accepted_at": circumstances.written_now or circumstances.now,
         "category": category,
-        "recipients": recipients,
+        "recipients": recipients.written,
         "excluded_contacts": body.excluded_contacts,
         "metadata": body.metadata,
         "trigger_at": body.trigger_at,

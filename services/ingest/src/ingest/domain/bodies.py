@@ -178,10 +178,9 @@ class ChannelVariables(RequestBody):
     sms: Values | None = None
     whatsapp: Values | None = None
 
-    def by_channel(self) -> dict[Channel, dict[str, Any]]:
+    def by_channel(self) -> dict[str, dict[str, Any]]:
         """Return those that were given."""
-        given = ((channel, getattr(self, channel.value)) for channel in Channel)
-        return {channel: values for channel, values in given if values}
+        return {channel: values for channel, values in self if values}
 
 
 class WorkflowTrigger(CommonFields):

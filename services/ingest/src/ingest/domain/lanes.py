@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from sluice_contracts.messages.trigger import Recipients
+from typing import Protocol
+
 from sluice_contracts.vocabulary import Category, Lane
+
+
+class Recipients(Protocol):
+    """Recipients as far as it matters here: of which `kind` they are, in the words of the contract."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 def is_audience(recipients: Recipients) -> bool:

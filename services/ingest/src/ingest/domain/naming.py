@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sluice_contracts.identifiers import first_job_of, new_id, trigger_id_for_key
+from sluice_contracts.identifiers import first_job_of, new_id, new_ids, trigger_id_for_key
 from sluice_contracts.vocabulary import Channel
 
 _CHANNEL_LABELS: Final = {Channel.SMS: "SMS", Channel.EMAIL: "Email", Channel.WHATSAPP: "WhatsApp"}
@@ -23,6 +23,13 @@ def trigger_id(workspace_id: UUID, idempotency_key: str | None, now: datetime, i
     return trigger_id_for_key(workspace_id, idempotency_key if index is None else f"{idempotency_key}\n{index}")
 
 
+def trigger_ids(workspace_id: UUID, idempotency_key: str | None, now: datetime, count: int) -> list[UUID]:
+    """Return the ids of the triggers of a bulk call, each as `trigger_id` gives it."""
+    if idempotency_key is None:
+        return new_ids(count, now.timestamp())
+    return [trigger_id(workspace_id, idempotency_key, now, index) for index in range(count)]
+
+
 def campaign_name(channel: Channel, content_name: str | None) -> str:
     """Return the name of a direct send that was given none: "SMS Send - otp_us"."""
     label = f"{_CHANNEL_LABELS[channel]} Send"
@@ -31,4 +38,4 @@ def campaign_name(channel: Channel, content_name: str | None) -> str:
 
 def only_job(trigger: UUID, channel: Channel) -> str:
     """Return the public id of the one job of a direct send to a single recipient."""
-    return first_job_of(trigger, channel.value)
+    return first_job_of(trigger, channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -9,12 +10,12 @@ from uuid import UUID
 from ingest.domain.bodies import CommonFields, RecipientType
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError, WrongField
+from sluice_contracts.base import JsonObject, Part
 from sluice_contracts.messages.trigger import (
     AddressRecipients,
     AllRecipients,
     ContactRecipients,
     ListRecipients,
-    Recipients,
     SegmentRecipients,
     TagRecipients,
 )
@@ -37,7 +38,16 @@ _DIRECT: Final = {
 }
 
 
-def recipients_of(body: CommonFields, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
+@dataclass(slots=True, eq=False)
+class Addressees:
+    """Recipients of one `kind`, as they are `written`; `named` says how many, 0 where they have to be looked up."""
+
+    kind: str
+    written: JsonObject
+    named: int
+
+
+def recipients_of(body: CommonFields, workspace_id: UUID, definitions: DefinitionsView) -> Addressees:
     """Return the recipients that `body` names; contacts named twice count once.
 
     Raises RefusedError where the field that `recipient_type` needs is not there, another one is, or the segment or list
@@ -63,31 +73,30 @@ def _known_fields(body: type[CommonFields]) -> tuple[str, ...]:
     return tuple(name for name in _NEEDED.values() if name in body.model_fields)
 
 
-def is_single(recipients: Recipients) -> bool:
-    """Whether there is exactly one recipient, named by the caller."""
-    if recipients.kind == "contacts":
-        return len(recipients.external_ids) == 1
-    return recipients.kind == "addresses" and len(recipients.addresses) == 1
-
-
-def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Recipients:
+def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Addressees:
     match kind:
         case RecipientType.CONTACT:
-            return ContactRecipients(external_ids=[value])
+            return _addressees(ContactRecipients, 1, external_ids=[value])
         case RecipientType.CONTACTS:
-            return ContactRecipients(external_ids=list(dict.fromkeys(value)))
+            distinct = list(dict.fromkeys(value))
+            return _addressees(ContactRecipients, len(distinct), external_ids=distinct)
         case RecipientType.TAG:
-            return TagRecipients(tags=list(dict.fromkeys(value)))
+            return _addressees(TagRecipients, tags=list(dict.fromkeys(value)))
         case RecipientType.SEGMENT:
-            return SegmentRecipients(
-                segment_id=_existing("segment_id", "segment", value, definitions.segment(workspace_id, value))
-            )
+            found = _existing("segment_id", "segment", value, definitions.segment(workspace_id, value))
+            return _addressees(SegmentRecipients, segment_id=found)
         case RecipientType.LIST:
-            return ListRecipients(list_id=_existing("list_id", "list", value, definitions.list(workspace_id, value)))
+            found = _existing("list_id", "list", value, definitions.list(workspace_id, value))
+            return _addressees(ListRecipients, list_id=found)
         case RecipientType.ALL:
-            return AllRecipients()
+            return _addressees(AllRecipients)
         case _:
-            return AddressRecipients(channel=_DIRECT[kind], addresses=[value])
+            return _addressees(AddressRecipients, 1, channel=_DIRECT[kind], addresses=[value])
+
+
+def _addressees(recipients: type[Part], named: int = 0, **fields: Any) -> Addressees:
+    written = recipients.plain(**fields)
+    return Addressees(written["kind"], written, named)
 
 
 def _existing(field: str, what: str, name: str, found: UUID | None) -> UUID:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from ingest.handlers.items import append_accepted, in_turns, misshapen
 from ingest.handlers.refusals import problem_of
 from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
+from sluice_contracts.base import format_instant
 from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
 from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, json_response
@@ -37,6 +37,9 @@ class _Missed:
     """An item that names a definition that is not in memory."""
 
     problem: Problem
+
+
+Outcome = Acceptance | _Missed | Problem
 
 
 class Bulk:
@@ -97,13 +100,18 @@ class Bulk:
 
     async def _take(self, call: Call, items: Sequence[Any], accept: Accept) -> web.StreamResponse:
         now, measured = self._clock.now(), len(call.raw) > DEFAULT_BODY_LIMIT
-        decided: list[Acceptance | _Missed | Problem] = []
-        async for index, item in in_turns(items):
-            decided.append(self._decide(call, now, index, item, accept, measured=measured))
+        workspace_id, written_now = call.principal.workspace_id, format_instant(now)
+        ids = naming.trigger_ids(workspace_id, call.request.headers.get(IDEMPOTENCY_KEY), now, len(items))
+
+        def decide(index: int, item: Any) -> Outcome:
+            wrong = misshapen(item, measured=measured)
+            return wrong or _decided(item, Circumstances(workspace_id, ids[index], now, written_now), accept)
+
+        decided = [decide(index, item) async for index, item in in_turns(items)]
         if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
             for index, outcome in enumerate(decided):
                 if isinstance(outcome, _Missed):
-                    decided[index] = self._decide(call, now, index, items[index], accept, measured=False)
+                    decided[index] = decide(index, items[index])
         good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
         await append_accepted(self._intake, good)
         return json_response(
@@ -115,27 +123,20 @@ class Bulk:
             }
         )
 
-    def _decide(
-        self, call: Call, now: datetime, index: int, item: Any, accept: Accept, *, measured: bool
-    ) -> Acceptance | _Missed | Problem:
-        workspace_id = call.principal.workspace_id
-        key = call.request.headers.get(IDEMPOTENCY_KEY)
-        circumstances = Circumstances(workspace_id, naming.trigger_id(workspace_id, key, now, index), now)
-        wrong = misshapen(item, measured=measured)
-        if wrong is not None:
-            return wrong
-        try:
-            return accept(item, circumstances)
-        except ValidationError as error:
-            return invalid(field_errors(error, item))
-        except RefusedError as refusal:
-            problem = problem_of(refusal)
-            return _Missed(problem) if refusal.missing else problem
-        except Problem as problem:
-            return problem
+
+def _decided(item: Any, circumstances: Circumstances, accept: Accept) -> Outcome:
+    try:
+        return accept(item, circumstances)
+    except ValidationError as error:
+        return invalid(field_errors(error, item))
+    except RefusedError as refusal:
+        problem = problem_of(refusal)
+        return _Missed(problem) if refusal.missing else problem
+    except Problem as problem:
+        return problem
 
 
-def _result(index: int, outcome: Acceptance | _Missed | Problem) -> dict[str, Any]:
+def _result(index: int, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Acceptance):
         return {"index": index, "success": True, **ids_of(outcome)}
     problem = outcome.problem if isinstance(outcome, _Missed) else outcome

@@ -41,6 +41,6 @@ def misshapen(item: Any, *, measured: bool) -> Problem | None:
 async def append_accepted(intake: Intake, accepted: Sequence[Acceptance]) -> None:
     """Append the triggers of a call together, and count them. Raises as `Intake.append` does."""
     if accepted:
-        await intake.append([record_of(acceptance) async for _, acceptance in in_turns(accepted)])
+        await intake.append([record_of(acceptance) for acceptance in accepted])
     for lane, count in Counter(acceptance.lane for acceptance in accepted).items():
         count_accepted(lane, count)

@@ -131,11 +131,11 @@ def count_accepted(lane: Lane, number: int = 1) -> None:
 
 def record_of(acceptance: Acceptance) -> OutboundRecord:
     """Return the record that stands for an accepted trigger."""
-    topic, key = _TOPICS[acceptance.lane], str(acceptance.trigger_id).encode()
-    return OutboundRecord(topic, key, acceptance.value, _HEADERS)
+    return OutboundRecord(_TOPICS[acceptance.lane], acceptance.trigger_id.encode(), acceptance.value, _HEADERS)
 
 
 def ids_of(acceptance: Acceptance) -> dict[str, Any]:
     """Return the ids that the caller is told: of the trigger, and of its only job."""
-    ids = {"trigger_id": str(acceptance.trigger_id)}
-    return ids if acceptance.job_id is None else {**ids, "job_id": acceptance.job_id}
+    if acceptance.job_id is None:
+        return {"trigger_id": acceptance.trigger_id}
+    return {"trigger_id": acceptance.trigger_id, "job_id": acceptance.job_id}
