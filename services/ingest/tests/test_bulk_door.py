@@ -13,13 +13,15 @@ from sluice_contracts.vocabulary import Channel, Lane
 BULK = "/api/v1/messages/bulk"
 WORKFLOWS = "/api/v1/workflows/trigger/bulk"
 GOOD = {"channel": "sms", "recipient_type": "direct_sms", "direct_sms": "+14155550100", "text": "Hello"}
+EMAIL = {"channel": "email", "recipient_type": "contact", "contact_external_id": "a", "template_key": "welcome"}
+TAGGED = {"channel": "sms", "recipient_type": "tag", "tag": "vip", "template_key": "sale"}
 
 
 async def test_a_bad_item_fails_alone_and_the_order_is_kept(service: Any) -> None:
     items: list[Any] = [
         GOOD,
         {**GOOD, "surprise": 1},
-        {"channel": "email", "recipient_type": "contact", "contact_external_id": "a", "template_key": "welcome"},
+        EMAIL,
         {**GOOD, "channel": "fax"},
         {**GOOD, "template_key": "nobody", "text": None},
         7,
@@ -70,6 +72,34 @@ async def test_an_item_that_is_too_large_fails_alone(service: Any) -> None:
     assert status == 200
     assert [result["success"] for result in body["results"]] == [True, False, True]
     assert body["results"][1]["problem"]["status"] == 413
+
+
+@pytest.mark.parametrize("beside", [[], [7]], ids=["all are good", "one is not"])
+async def test_an_item_that_is_too_large_fails_alone_whatever_lies_beside_it(service: Any, beside: list[Any]) -> None:
+    large = {**GOOD, "metadata": {"filling": "x" * 600_000}}
+    huge = {**GOOD, "metadata": {"number": 2**70}}
+    _, body, _ = await service.post(BULK, {"messages": [GOOD, large, huge, GOOD, *beside]})
+    assert [result["success"] for result in body["results"]] == [True, False, False, True, *[False for _ in beside]]
+    assert [body["results"][place]["problem"]["status"] for place in (1, 2)] == [413, 422]
+
+
+async def test_items_become_the_same_whether_or_not_another_is_wrong(service: Any) -> None:
+    items = [GOOD, TAGGED, EMAIL]
+    alone = await service.post(BULK, {"messages": items}, Idempotency_Key="k")
+    among = await service.post(BULK, {"messages": [*items, {**GOOD, "channel": "pigeon"}]}, Idempotency_Key="k2")
+    assert alone[1]["success"] is True
+    first, second = (
+        [trigger.model_copy(update={"trigger_id": UUID(int=0)}) for trigger in triggers]
+        for triggers in (service.publisher.triggers()[:3], service.publisher.triggers()[3:])
+    )
+    assert first == second
+    assert [result["success"] for result in among[1]["results"]] == [True, True, True, False]
+
+
+async def test_what_is_no_list_of_items_is_named_by_its_field(service: Any) -> None:
+    for wrong in ({"a": 1}, 7, None):
+        status, body, _ = await service.post(BULK, {"messages": wrong})
+        assert (status, body["errors"]) == (422, [{"field": "messages", "message": "Input should be a valid array"}])
 
 
 async def test_workflows_start_in_bulk(service: Any) -> None:

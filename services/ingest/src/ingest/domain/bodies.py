@@ -266,12 +266,13 @@ class WhatsAppItem(WhatsAppSend):
     channel: Literal["whatsapp"]
 
 
+SendItem = SmsItem | EmailItem | WhatsAppItem
+
+
 class BulkSends(RequestBody):
     """`POST /api/v1/messages/bulk`. The items are validated one by one, so that a bad one fails alone."""
 
-    messages: Annotated[
-        list[SkipValidation[SmsItem | EmailItem | WhatsAppItem]], Field(min_length=1, max_length=MAX_ITEMS)
-    ]
+    messages: Annotated[list[SkipValidation[SendItem]], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class BulkTriggers(RequestBody):
@@ -280,7 +281,7 @@ class BulkTriggers(RequestBody):
     triggers: Annotated[list[SkipValidation[WorkflowTrigger]], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
-ITEMS: dict[str, type[SmsItem | EmailItem | WhatsAppItem]] = {
+ITEMS: dict[str, type[SendItem]] = {
     "sms": SmsItem,
     "email": EmailItem,
     "whatsapp": WhatsAppItem,

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ingest.domain import naming
 from ingest.domain.acceptance import Acceptance, Circumstances, accept_send, accept_workflow
 from ingest.domain.answers import BulkAnswer
-from ingest.domain.bodies import ITEMS, BulkSends, BulkTriggers, WorkflowTrigger
+from ingest.domain.bodies import ITEMS, BulkSends, BulkTriggers, SendItem, WorkflowTrigger
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError
 from ingest.handlers.intake import Intake
-from ingest.handlers.items import append_accepted, in_turns, misshapen
+from ingest.handlers.items import TURN, append_accepted, misshapen
 from ingest.handlers.refusals import problem_of
 from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
@@ -29,7 +30,14 @@ from sluice_runtime.http.problems import Problem, invalid
 from sluice_runtime.http.validation import field_errors
 
 BODY_LIMIT: Final = 16 * 1024 * 1024
-Accept = Callable[[Any, Circumstances], Acceptance]
+
+B = TypeVar("B")
+Read = Callable[[Any], B]
+Accept = Callable[[B, Circumstances], Acceptance]
+
+_CHANNELS: Final[dict[str, Channel]] = {channel.value: channel for channel in Channel}
+_SENDS: Final = TypeAdapter(list[Annotated[SendItem, Field(discriminator="channel")]])
+_TRIGGERS: Final = TypeAdapter(list[WorkflowTrigger])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +91,52 @@ class Bulk:
         ]
 
     async def _send(self, call: Call) -> web.StreamResponse:
-        return await self._take(call, call.body.messages, self._accept_send)
+        return await self._take(call, call.body.messages, _read_send, _SENDS, self._accept_send)
 
     async def _trigger(self, call: Call) -> web.StreamResponse:
-        return await self._take(call, call.body.triggers, self._accept_workflow)
+        return await self._take(
+            call, call.body.triggers, WorkflowTrigger.model_validate, _TRIGGERS, self._accept_workflow
+        )
 
-    def _accept_send(self, item: Any, circumstances: Circumstances) -> Acceptance:
-        channel = item.get("channel")
-        model = ITEMS.get(channel) if isinstance(channel, str) else None
-        if model is None:
-            raise invalid([{"field": "channel", "message": f"must be one of {', '.join(ITEMS)}"}])
-        return accept_send(model.model_validate(item), Channel(channel), circumstances, self._definitions)
+    def _accept_send(self, body: SendItem, circumstances: Circumstances) -> Acceptance:
+        return accept_send(body, _CHANNELS[body.channel], circumstances, self._definitions)
 
-    def _accept_workflow(self, item: Any, circumstances: Circumstances) -> Acceptance:
-        return accept_workflow(WorkflowTrigger.model_validate(item), circumstances, self._definitions)
+    def _accept_workflow(self, body: WorkflowTrigger, circumstances: Circumstances) -> Acceptance:
+        return accept_workflow(body, circumstances, self._definitions)
 
-    async def _take(self, call: Call, items: Sequence[Any], accept: Accept) -> web.StreamResponse:
+    async def _take(
+        self, call: Call, items: Sequence[Any], read: Read[B], several: TypeAdapter[list[B]], accept: Accept[B]
+    ) -> web.StreamResponse:
         now, measured = self._clock.now(), len(call.raw) > DEFAULT_BODY_LIMIT
         workspace_id, written_now = call.principal.workspace_id, format_instant(now)
         ids = naming.trigger_ids(workspace_id, call.request.headers.get(IDEMPOTENCY_KEY), now, len(items))
 
-        def decide(index: int, item: Any) -> Outcome:
-            wrong = misshapen(item, measured=measured)
-            return wrong or _decided(item, Circumstances(workspace_id, ids[index], now, written_now), accept)
+        def decide(index: int, body: B | None) -> Outcome:
+            item = items[index]
+            wrong = misshapen(item, measured=measured) if body is None else None
+            if wrong is not None:
+                return wrong
+            try:
+                circumstances = Circumstances(workspace_id, ids[index], now, written_now)
+                return accept(read(item) if body is None else body, circumstances)
+            except ValidationError as error:
+                return invalid(field_errors(error, item))
+            except RefusedError as refusal:
+                problem = problem_of(refusal)
+                return _Missed(problem) if refusal.missing else problem
+            except Problem as problem:
+                return problem
 
-        decided = [decide(index, item) async for index, item in in_turns(items)]
+        decided: list[Outcome] = []
+        for start in range(0, len(items), TURN):
+            together = items[start : start + TURN]
+            bodies = [None] * len(together) if measured else _read_together(together, several)
+            decided += map(decide, range(start, len(items)), bodies)
+            await asyncio.sleep(0)
         if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
             for index, outcome in enumerate(decided):
                 if isinstance(outcome, _Missed):
-                    decided[index] = decide(index, items[index])
+                    decided[index] = decide(index, None)
         good = [outcome for outcome in decided if isinstance(outcome, Acceptance)]
         await append_accepted(self._intake, good)
         return json_response(
@@ -124,16 +149,20 @@ class Bulk:
         )
 
 
-def _decided(item: Any, circumstances: Circumstances, accept: Accept) -> Outcome:
+def _read_together(items: Sequence[Any], several: TypeAdapter[list[B]]) -> Sequence[B] | Sequence[None]:
+    """Return what the items say; where one of them is wrong nothing of any, for each to be read by itself."""
     try:
-        return accept(item, circumstances)
-    except ValidationError as error:
-        return invalid(field_errors(error, item))
-    except RefusedError as refusal:
-        problem = problem_of(refusal)
-        return _Missed(problem) if refusal.missing else problem
-    except Problem as problem:
-        return problem
+        return several.validate_python(items)
+    except ValidationError:
+        return [None] * len(items)
+
+
+def _read_send(item: dict[str, Any]) -> SendItem:
+    channel = item.get("channel")
+    model = ITEMS.get(channel) if isinstance(channel, str) else None
+    if model is None:
+        raise invalid([{"field": "channel", "message": f"must be one of {', '.join(ITEMS)}"}])
+    return model.model_validate(item)
 
 
 def _result(index: int, outcome: Outcome) -> dict[str, Any]:

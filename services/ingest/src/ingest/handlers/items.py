@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-import orjson
+from pydantic_core import to_json
 
 from ingest.domain.acceptance import Acceptance
 from ingest.handlers.intake import Intake
@@ -33,7 +33,7 @@ def misshapen(item: Any, *, measured: bool) -> Problem | None:
     """Return what is wrong with an item before its fields are read; its size counts where it is `measured`."""
     if not isinstance(item, dict):
         return invalid([{"field": "", "message": "must be an object"}])
-    if measured and len(orjson.dumps(item)) > DEFAULT_BODY_LIMIT:
+    if measured and len(to_json(item)) > DEFAULT_BODY_LIMIT:
         return Problem(413, "Too large", f"An event may have at most {DEFAULT_BODY_LIMIT} bytes.")
     return None
 
