@@ -43,7 +43,7 @@ NAME: Final = "orchestrator"
 SCHEMA: Final = "orchestrator"
 _PRIORITY_WAIT_SECONDS: Final = 0.002
 _BULK_WAIT_SECONDS: Final = 0.02
-_ANSWERS_WAIT_SECONDS: Final = 0.1
+_ANSWERS_WAIT_SECONDS: Final = 0.25
 """Of a campaign dozens of answers come in this time, and its credit lasts far longer."""
 
 

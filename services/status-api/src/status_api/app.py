@@ -63,7 +63,7 @@ from status_api.handlers.unheard import UnheardEvents
 from status_api.settings import StatusSettings
 
 NAME: Final = "status-api"
-_DELIVERIES_WAIT_SECONDS: Final = 0.1
+_DELIVERIES_WAIT_SECONDS: Final = 0.25
 """A dashboard does not see the difference, and a transaction of many reports costs little more than one of few."""
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 _LATER: Final = {"Retry-After": "5"}
