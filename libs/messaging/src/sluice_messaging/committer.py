@@ -17,7 +17,7 @@ from sluice_runtime.failpoints import FAILPOINTS
 from sluice_runtime.pausing import pause
 
 COMMIT_EVERY_SECONDS: Final = 0.5
-COMMITS_APART_SECONDS: Final = 0.25
+COMMITS_APART_SECONDS: Final = 1.0
 """A commit is an append that the broker has to replicate, and what is handled twice does no harm."""
 
 MEASURE_EVERY_SECONDS: Final = 5.0
