@@ -40,8 +40,11 @@ TABLES = {
     "channel_email": ("waves", "pace", "parked_receipts"),
     "status": ("triggers", "executions", "receipt_deadlines", "wait_steps", "waits"),
 }  # fmt: skip
-SEEDS = range(200)
-"""Played until every statement that there is a twin of has been asked; only a run that asks a new one is played."""
+SEEDS = (21, 12, 6, 26, 4, 5, 25, 37, *range(200))
+"""Played until every statement that there is a twin of has been asked; only a run that asks a new one is played.
+
+The first few have been found to ask all of them, and the least besides; should they do so no more, there are others.
+"""
 
 CLOCK = """
 CREATE SCHEMA simulation;

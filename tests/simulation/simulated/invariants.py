@@ -185,12 +185,15 @@ def _fates(stage: Stage) -> Iterator[str]:
         known = facts.get(job_id)
         state = JobState.PENDING if known is None else state_of(known.progress)
         said = stage.exchange.said.get(job_id)
+        entry = None if known is None else known.timeline.get(str(known.progress))
+        is_uncertain = entry is not None and entry.code == FailureCode.UNCERTAIN
         if known is None or (state is not JobState.SENT and said is not None):
-            yield f"the provider spoke of {job_id} ({said}), and it is {state}"
+            # Nobody asks again about a job that has ended: the receipt that knew better was lost with its log.
+            if not (is_uncertain and stage.patience.silence is not None):
+                yield f"the provider spoke of {job_id} ({said}), and it is {state}"
         elif state is not JobState.SENT:
             # Nobody ever heard of it again, so that it ends as whatever its next hand-over would have come to.
-            entry = known.timeline.get(str(known.progress))
-            if not stage.exchange.forgiven[job_id] and (entry is None or entry.code != FailureCode.UNCERTAIN):
+            if not stage.exchange.forgiven[job_id] and not is_uncertain:
                 yield f"{job_id} was handed over, and it is {state} {entry}"
         else:
             yield from _message(stage, job_id, known, said)

@@ -110,7 +110,9 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
     ) -> Handle:
-        return self.call_at(self._moment + delay, callback, *arguments, context=context)
+        handle = Handle((callback, arguments, copy_context() if context is None else context))
+        heapq.heappush(self._due, (self._moment + delay, next(self._timers), handle))
+        return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None

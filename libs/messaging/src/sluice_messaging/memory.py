@@ -82,11 +82,11 @@ class MemoryBroker:
 
     def end(self, partition: Partition) -> int:
         """Return the offset that the next record in `partition` will get."""
-        return len(self._log(partition.topic)[partition.number])
+        return len(self.log(partition))
 
-    def read(self, partition: Partition, offset: int, limit: int) -> list[Record]:
-        """Return up to `limit` records of `partition` from `offset` on."""
-        return self._log(partition.topic)[partition.number][offset : offset + limit]
+    def log(self, partition: Partition) -> Sequence[Record]:
+        """Return everything in `partition`, now and as it grows."""
+        return self._log(partition.topic)[partition.number]
 
     async def growth(self, seconds: float) -> None:
         """Wait for a record to be appended anywhere, for at most `seconds`."""
@@ -205,9 +205,10 @@ class MemorySource:
             if partition not in without and len(records) < limit:
                 # Whoever was read goes to the end of the queue, so that a full partition starves no other.
                 position = self._positions.pop(partition)
-                if position > self._broker.end(partition):
+                log = self._broker.log(partition)
+                if position > len(log):
                     position = 0
-                found = self._broker.read(partition, position, limit - len(records))
+                found = log[position : position + limit - len(records)]
                 self._positions[partition] = position + len(found)
                 records += found
         return records
@@ -246,7 +247,7 @@ class MemoryTableSource:
     def _read(self) -> list[Record]:
         records: list[Record] = []
         for partition, position in self._positions.items():
-            found = self._broker.read(partition, position, self._broker.end(partition))
+            found = self._broker.log(partition)[position:]
             self._positions[partition] = position + len(found)
             records += found
         return records
