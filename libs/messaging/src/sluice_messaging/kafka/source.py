@@ -32,6 +32,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "fetch_max_wait_ms": 500,
+    # Of each partition so much is read ahead of what is handled: behind a backlog a process would hold a megabyte for
+    # each of dozens. A record that is larger comes by itself.
+    "max_partition_fetch_bytes": 256 * 1024,
     # With more than one assignor aiokafka sends several requests to join at once, and may never get in.
     "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
     # One heartbeat tells of a rebalance.
