@@ -18,6 +18,7 @@ from chaos.history import (
     Act,
     Action,
     DeadLetter,
+    Deferral,
     Disturbance,
     Execution,
     HandOver,
@@ -245,6 +246,18 @@ def test_a_refusal_of_the_provider_explains_a_failed_job_of_the_same_message_alo
     for other in (Refusal(100.0, "mark-2", "sms", BOB), Refusal(100.0, "mark-1", "sms", ADA)):
         story.refusals = [other]
         assert only(story).kind is Kind.LOST
+
+
+def test_a_provider_that_asked_to_be_called_again_later_explains_a_job_of_the_same_person_alone() -> None:
+    story = history(job(1, ADA), job(2, BOB, "failed", "retries_exhausted"), got=[hand_over(ADA)])
+    story.deferrals = [Deferral(100.0, "sms", BOB)]
+    assert check(story).is_clean
+    for other in (Deferral(100.0, "email", BOB), Deferral(100.0, "sms", ADA)):
+        story.deferrals = [other]
+        assert only(story).kind is Kind.LOST
+    story = history(job(1, ADA), job(2, BOB, "failed", "internal_error"), got=[hand_over(ADA)])
+    story.deferrals = [Deferral(100.0, "sms", BOB)]
+    assert only(story).kind is Kind.LOST
 
 
 def test_a_job_that_is_shown_as_sent_and_that_the_provider_swallowed_without_a_word_is_found() -> None:

@@ -78,12 +78,13 @@ async def test_what_a_carrier_takes_is_in_its_journal_and_its_receipt_is_signed_
 
 
 @pytest.mark.parametrize(("mood", "status"), [(Mood.REFUSING, 503), (Mood.THROTTLING, 429)])
-async def test_a_carrier_that_takes_nothing_writes_nothing_down(
+async def test_a_carrier_that_takes_nothing_writes_down_whom_it_sent_away(
     carrier: Carrier, journal: Journal, mood: Mood, status: int
 ) -> None:
     carrier.mood = mood
     assert await text(carrier) == status
     assert not list(journal.read())
+    assert [(away.channel, away.address) for away in journal.deferrals()] == [("sms", SMS["To"])]
 
 
 async def test_a_silent_carrier_has_the_message_and_hangs_up(carrier: Carrier, journal: Journal) -> None:
@@ -128,3 +129,4 @@ async def test_a_relay_that_throttles_asks_a_caller_who_is_in_already_to_come_ba
             await client.sendmail("news@sender.test", ["ada@example.test"], MAIL)
     assert refused.value.recipients[0].code == 451
     assert not list(journal.read())
+    assert [away.address for away in journal.deferrals()] == ["ada@example.test"]

@@ -79,8 +79,10 @@ class Carrier:
         form = {name: str(value) for name, value in (await request.post()).items()}
         match self.mood:
             case Mood.REFUSING:
+                self._journal.defer(form["To"])
                 return web.json_response({"code": 20500, "message": "down", "status": 503}, status=503)
             case Mood.THROTTLING:
+                self._journal.defer(form["To"])
                 body = {"code": 20429, "message": "Too Many Requests", "status": 429}
                 return web.json_response(body, status=429, headers={"Retry-After": "1"})
             case Mood.SILENT:

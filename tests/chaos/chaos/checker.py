@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -22,7 +22,10 @@ from chaos.history import (
     Trigger,
 )
 from chaos.receipts import receipts
-from chaos.steered import actions, is_cancelled, left_out, unlisted
+from chaos.steered import REFUSED, actions, is_cancelled, left_out, unlisted
+
+GIVEN_UP: Final = "retries_exhausted"
+"""The code of a job whose provider asked too often to be called again later."""
 
 BUCKETS: Final = ("sent", "failed", "filtered", "cancelled", "open")
 
@@ -54,6 +57,7 @@ def check(history: History, grace_seconds: float = 60.0) -> Verdict:
     """
     shown = {trigger.id: trigger for trigger in history.triggers}
     got, refused = _by_person(history.hand_overs), _refused(history.refusals)
+    deferred = {(each.channel, each.address) for each in history.deferrals}
     doubts = Doubts(history.disturbances)
     findings: list[Finding] = []
     for request in history.requests:
@@ -68,7 +72,8 @@ def check(history: History, grace_seconds: float = 60.0) -> Verdict:
             findings += _books(trigger, is_cancelled(request, trigger))
             findings += _people(request, trigger)
             mine = got.get(request.mark, {})
-            findings += deliveries(request, trigger, mine, refused.get(request.mark, set()), doubts)
+            reasons = {REFUSED: refused.get(request.mark, frozenset()), GIVEN_UP: deferred}
+            findings += deliveries(request, trigger, mine, reasons, doubts)
             hand_overs = sorted(chain.from_iterable(mine.values()), key=lambda each: each.at)
             findings += actions(request, trigger, hand_overs, history, grace_seconds)
     findings += doubts.excessive()
@@ -97,7 +102,7 @@ def _by_person(hand_overs: Iterable[HandOver]) -> Mapping[str, Mapping[Person, S
     return found
 
 
-def _refused(refusals: Iterable[Refusal]) -> Mapping[str, set[Person]]:
+def _refused(refusals: Iterable[Refusal]) -> Mapping[str, Set[Person]]:
     found: defaultdict[str, set[Person]] = defaultdict(set)
     for each in refusals:
         found[each.mark].add((each.channel, each.address))

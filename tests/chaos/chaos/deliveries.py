@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import pairwise
 
 from chaos.doubts import Doubts
 from chaos.findings import Finding, Kind, masked
 from chaos.history import UNCERTAIN, Act, HandOver, Job, Policy, Request, Trigger
-from chaos.steered import REFUSED
 
 Person = tuple[str, str]
 """A channel and an address."""
 
 
 def deliveries(
-    request: Request, trigger: Trigger, got: Mapping[Person, Sequence[HandOver]], refused: set[Person], doubts: Doubts
+    request: Request,
+    trigger: Trigger,
+    got: Mapping[Person, Sequence[HandOver]],
+    reasons: Mapping[str, Set[Person]],
+    doubts: Doubts,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the messages of a request: `got` of providers, oldest first, and `refused` by them."""
+    """Yield what is wrong with the messages of a request: `got` of providers, oldest first.
+
+    `reasons` tells for each code of a failed job whose message providers gave that reason for.
+    """
     names: dict[Person, str] = {}
     for execution in trigger.executions:
         for job in execution.jobs:
@@ -25,7 +31,7 @@ def deliveries(
             names[person] = f"trigger {trigger.id} job {job.id} ({request.what}, {execution.channel})"
             hand_overs = got.get(person, ())
             yield from _shown(names[person], job, hand_overs)
-            if not hand_overs and not _is_explained(request, trigger, job, person in refused):
+            if not hand_overs and not _is_explained(request, trigger, job, person in reasons.get(job.code or "", ())):
                 yield Finding(Kind.LOST, f"{names[person]} is {job.status} ({job.code}), and nothing happened to it")
     for person, hand_overs in got.items():
         channel, address = person
@@ -50,15 +56,15 @@ def _shown(name: str, job: Job, got: Sequence[HandOver]) -> Iterator[Finding]:
         yield Finding(Kind.UNACCOUNTED, f"{name} is shown as {job.status} ({job.code}), and the provider has it")
 
 
-def _is_explained(request: Request, trigger: Trigger, job: Job, is_refused: bool) -> bool:
+def _is_explained(request: Request, trigger: Trigger, job: Job, has_reason: bool) -> bool:
     """Whether something that happened is a reason for how a job ended whose message no provider got.
 
-    Nobody in a run is suppressed or has opted out, and no provider is away so long that messages are given up.
+    Nobody in a run is suppressed or has opted out.
     """
     match job.status:
         case "failed":
             # How many may be in doubt is counted for the run as a whole.
-            return job.code == UNCERTAIN or (job.code == REFUSED and is_refused)
+            return job.code == UNCERTAIN or has_reason
         case "cancelled":
             return request.last(Act.CANCEL) is not None or trigger.status == "cancelled"
         case status:

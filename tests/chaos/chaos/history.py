@@ -135,6 +135,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferral:
+    """A provider asked to be called again later with a message to somebody."""
+
+    at: float
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """A topic had lost its log by the moment `at`."""
 
@@ -179,6 +188,7 @@ class History:
     hand_overs: Sequence[HandOver] = ()
     disturbances: Sequence[Disturbance] = ()
     refusals: Sequence[Refusal] = ()
+    deferrals: Sequence[Deferral] = ()
     losses: Sequence[Loss] = ()
     dead_letters: Sequence[DeadLetter] = ()
     leaks: Sequence[Leak] = ()

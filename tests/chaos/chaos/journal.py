@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.history import HandOver, Refusal
+from chaos.history import Deferral, HandOver, Refusal
 
 MARK: Final = re.compile(r"mark:([0-9a-z]{12})")
 """How a message says which request of the load it belongs to."""
@@ -42,6 +42,10 @@ class Journal:
         """Note a message that is refused for good."""
         self._write(mark=mark_in(content), address=address, refused=True)
 
+    def defer(self, address: str) -> None:
+        """Note that somebody's message is to come again later."""
+        self._write(address=address, deferred=True)
+
     def receipt(self, message: str) -> None:
         """Note that a receipt was taken, now."""
         self._write(receipt=message)
@@ -67,6 +71,12 @@ class Journal:
         for entry in self._entries():
             if "refused" in entry:
                 yield Refusal(entry["at"], entry["mark"], self._channel, entry["address"])
+
+    def deferrals(self) -> Iterator[Deferral]:
+        """Yield what was to come again later."""
+        for entry in self._entries():
+            if "deferred" in entry:
+                yield Deferral(entry["at"], self._channel, entry["address"])
 
     def close(self) -> None:
         """Write no more."""

@@ -122,12 +122,14 @@ class _Session:
                     await self._say("250 2.0.0 ok")
 
     async def _take_recipient(self, line: str) -> None:
+        address = line.partition("<")[2].partition(">")[0]
         if self._relay.mood is Mood.THROTTLING:
             self._recipient = None
+            self._journal.defer(address)
             # Not 4.7.1: that means greylisting, after which a client stays away for minutes.
             await self._say("451 4.3.0 too many messages, try again later")
         else:
-            self._recipient = line.partition("<")[2].partition(">")[0]
+            self._recipient = address
             await self._say("250 2.1.5 ok")
 
     async def _take_mail(self) -> None:

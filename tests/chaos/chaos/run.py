@@ -145,6 +145,7 @@ class Run:
             history = await self._wait_and_read(stack, load, tenants, carrier)
             history.disturbances, history.losses = injector.disturbances, injector.losses
             history.refusals = [*sms.refusals(), *mail.refusals()]
+            history.deferrals = [*sms.deferrals(), *mail.deferrals()]
             history.hand_overs = [*sms.read(), *mail.read()]
             await self._read_late_receipts(history, tenants)
             for tenant in tenants:
