@@ -81,22 +81,25 @@ async def test_lag_is_told_by_group_with_the_service_that_should_read(
 
 
 async def test_what_a_worker_left_behind_is_told_with_the_trigger(
-    operate: Any, database: asyncpg.Connection[asyncpg.Record]
+    operate: Any, standing_still: Any, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     execution_id, trigger_id = uuid4(), uuid4()
-    await database.execute(
-        """INSERT INTO channel_sms.waves (execution_id, page, round, wave, first_seq, last_seq, workspace_id,
-               trigger_id, category, epoch, owner, lease, claimed_at, facts, reports)
-           VALUES ($1, 0, 0, 0, 0, 1, $2, $2, 'marketing', 0, $1, now() - interval '1 hour', now(), '{}', '[0,{}]')""",
-        execution_id, trigger_id,
-    )  # fmt: skip
-    await database.execute(
-        """INSERT INTO channel_sms.parked_receipts (receipt, parked_at, due_at)
-           VALUES ('x', now() - interval '1 year', now() + interval '10 years')"""
-    )
-    answer = await operate("doctor")
-    await database.execute("DELETE FROM channel_sms.waves WHERE execution_id = $1", execution_id)
-    await database.execute("DELETE FROM channel_sms.parked_receipts WHERE receipt = 'x'")
+    # A worker that runs would take the wave over.
+    with standing_still("channel-sms"):
+        await database.execute(
+            """INSERT INTO channel_sms.waves (execution_id, page, round, wave, first_seq, last_seq, workspace_id,
+                   trigger_id, category, epoch, owner, lease, claimed_at, facts, reports)
+               VALUES ($1, 0, 0, 0, 0, 1, $2, $2, 'marketing', 0, $1, now() - interval '1 hour', now(), '{}',
+                   '[0,{}]')""",
+            execution_id, trigger_id,
+        )  # fmt: skip
+        await database.execute(
+            """INSERT INTO channel_sms.parked_receipts (receipt, parked_at, due_at)
+               VALUES ('x', now() - interval '1 year', now() + interval '10 years')"""
+        )
+        answer = await operate("doctor")
+        await database.execute("DELETE FROM channel_sms.waves WHERE execution_id = $1", execution_id)
+        await database.execute("DELETE FROM channel_sms.parked_receipts WHERE receipt = 'x'")
     assert answer.code == 1
     assert "✗ channel-sms: nobody has taken over 1 wave of somebody who vanished 1h ago" in answer.out
     assert f"`sluice replay {trigger_id}`" in answer.out

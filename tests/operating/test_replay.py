@@ -17,9 +17,22 @@ INVALID = "+15005550001"
 """The sandbox rejects it."""
 
 
-async def test_failed_jobs_are_retried_and_nobody_else_is_messaged(operate: Any, api: ApiClient, sender: Any) -> None:
+async def all_answered(database: asyncpg.Connection[asyncpg.Record], trigger_id: str) -> None:
+    """Return once the orchestrator has heard what status has shown already: nothing of the trigger is under way."""
+
+    async def is_so() -> bool:
+        sql = "SELECT NOT EXISTS (SELECT FROM orchestrator.commands WHERE trigger_id::text = $1)"
+        return bool(await database.fetchval(sql, trigger_id))
+
+    await wait_until(is_so, describe=lambda: "a command is still under way")
+
+
+async def test_failed_jobs_are_retried_and_nobody_else_is_messaged(
+    operate: Any, api: ApiClient, sender: Any, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
     trigger_id = await sender.send(GOOD, INVALID)
     assert (await api.finished(trigger_id))["summary"]["failed"] == 1
+    await all_answered(database, trigger_id)
     answer = await operate("replay", trigger_id)
     assert answer.code == 0, answer
     assert answer.out == "retried 1 job that had failed\n"
@@ -68,6 +81,7 @@ async def test_reports_that_were_lost_are_made_again_from_the_ledger(
 
     # A receipt that came later would make its job be shown again.
     await wait_until(is_delivered, describe=lambda: "the message was not delivered")
+    await all_answered(database, trigger_id)
     execution = await database.fetchval(f"SELECT execution_id {row}", trigger_id)
     async with database.transaction():
         for table in ("jobs", "unsent", "reasons"):
