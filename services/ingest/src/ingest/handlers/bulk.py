@@ -131,7 +131,7 @@ class Bulk:
         for start in range(0, len(items), TURN):
             together = items[start : start + TURN]
             bodies = [None] * len(together) if measured else _read_together(together, several)
-            decided += map(decide, range(start, len(items)), bodies)
+            decided += [decide(start + place, body) for place, body in enumerate(bodies)]
             await asyncio.sleep(0)
         if any(isinstance(outcome, _Missed) for outcome in decided) and await self._renew():
             for index, outcome in enumerate(decided):

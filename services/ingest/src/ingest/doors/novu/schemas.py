@@ -15,6 +15,18 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 _MOST_ERRORS: Final = 20
+_WORDS: Final = {
+    "enum": "must be equal to one of the allowed values",
+    "additionalProperties": "must NOT have additional properties",
+    "minLength": "must NOT have fewer than {limit} characters",
+    "maxLength": "must NOT have more than {limit} characters",
+    "minItems": "must NOT have fewer than {limit} items",
+    "maxItems": "must NOT have more than {limit} items",
+    "minimum": "must be >= {limit}",
+    "maximum": "must be <= {limit}",
+}
+"""What Novu's validator says of a rule that is about a value by itself."""
+
 # A caller's regular expressions could keep this process busy for ever: they are not matched.
 _Validator: Final = extend(Draft7Validator, {"pattern": None, "patternProperties": None, "$ref": None})
 
@@ -64,21 +76,7 @@ def _said(error: ValidationError) -> tuple[str, str]:
             return name, f"must have required property '{name}'"
         case "type":
             return "", f"must be {limit if isinstance(limit, str) else ','.join(limit)}"
-        case "enum":
-            return "", "must be equal to one of the allowed values"
-        case "additionalProperties":
-            return "", "must NOT have additional properties"
-        case "minLength":
-            return "", f"must NOT have fewer than {limit} characters"
-        case "maxLength":
-            return "", f"must NOT have more than {limit} characters"
-        case "minItems":
-            return "", f"must NOT have fewer than {limit} items"
-        case "maxItems":
-            return "", f"must NOT have more than {limit} items"
-        case "minimum":
-            return "", f"must be >= {limit}"
-        case "maximum":
-            return "", f"must be <= {limit}"
+        case rule if rule in _WORDS:
+            return "", _WORDS[rule].format(limit=limit)
         case _:
             return "", error.message[:200]
