@@ -192,6 +192,13 @@ async def test_a_transaction_that_we_have_forgotten_is_still_carried_out_once(pl
             "WHERE convert_from(accepted, 'UTF8') LIKE '%' || $1 || '%' RETURNING trigger_id",
             transaction_id,
         )
+        over = (
+            "SELECT NOT EXISTS (SELECT FROM orchestrator.stages WHERE trigger_id = $1) "
+            "AND NOT EXISTS (SELECT FROM orchestrator.commands JOIN orchestrator.executions AS execution "
+            "USING (execution_id) WHERE execution.trigger_id = $1)"
+        )
+        # Status may have read of the end before the orchestrator did, and housekeeping looks when a process starts.
+        await wait_until(lambda: database.fetchval(over, trigger_id))
         stack.restart("orchestrator")
         noted = "SELECT EXISTS (SELECT FROM orchestrator.spent_triggers WHERE trigger_id = $1)"
         await wait_until(lambda: database.fetchval(noted, trigger_id))
