@@ -32,8 +32,13 @@ TICK_SECONDS: Final = 0.02
 
 @dataclass(slots=True, eq=False)
 class Publication:
-    """One publisher's wait: `stored` is done when all of its records are, of which `missing` still are not."""
+    """What one publisher waits for: `stored` is done when all `records` are, of which `missing` still are not.
 
+    `trace` goes into the headers of those without one.
+    """
+
+    records: Sequence[OutboundRecord]
+    trace: Mapping[str, str]
     stored: asyncio.Future[None]
     began: float
     deadline: float
@@ -69,7 +74,9 @@ class Accumulator:
     def __init__(self, supply: ProducerSupply) -> None:
         self._supply = supply
         self._queues: dict[tuple[str, int], _Queue] = {}
+        self._gathered: list[Publication] = []
         self._ready: list[_Queue] = []
+        self._is_turn_awaited = False
         self._partitions: dict[str, Sequence[int]] = {}
         self._open: set[Publication] = set()
         self._couriers: set[asyncio.Task[None]] = set()
@@ -87,12 +94,9 @@ class Accumulator:
             if self._partitions_of(topic) is None:
                 async with asyncio.timeout_at(began + seconds):
                     await (await self._supply.producer()).partitions_for(topic)
-        publication = Publication(loop.create_future(), began, began + seconds, len(records))
-        # All are looked at before the first is queued: a publish that is refused leaves nothing behind.
-        for queue, record, headers in self._placed(records, trace):
-            queue.waiting.append((record, headers, publication))
-            if not queue.busy:
-                self._wake(queue, loop)
+        publication = Publication(records, trace, loop.create_future(), began, began + seconds, len(records))
+        self._gathered.append(publication)
+        self._await_turn(loop)
         self._open.add(publication)
         if self._sweep is None:
             self._sweep = loop.call_later(TICK_SECONDS, self._end_waits, loop)
@@ -110,42 +114,64 @@ class Accumulator:
                 known = self._partitions[topic] = sorted(found)
         return known
 
-    def _placed(
-        self, records: Sequence[OutboundRecord], trace: Mapping[str, str]
-    ) -> list[tuple[_Queue, OutboundRecord, Headers]]:
+    def _await_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let whoever else publishes in this turn of the loop come along."""
+        if not self._is_turn_awaited:
+            self._is_turn_awaited = True
+            loop.call_soon(self._take_turn, loop)
+
+    def _take_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue what was gathered, and send somebody with what is ready to go."""
+        self._is_turn_awaited = False
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._place(gathered)
+        self._partitions.clear()
+        ready, self._ready = self._ready, []
+        if ready:
+            courier = loop.create_task(self._carry(ready), name="accumulator: courier")
+            self._couriers.add(courier)
+            courier.add_done_callback(self._couriers.discard)
+
+    def _place(self, gathered: Sequence[Publication]) -> None:
+        """Put every record into the queue of its partition, all of a publication or, where one is refused, none."""
+        hashes = hashes_of([record.key for publication in gathered for record in publication.records])
+        place = 0
+        for publication in gathered:
+            end = place + len(publication.records)
+            try:
+                entries = self._entries(publication, hashes[place:end])
+            except Exception as error:  # noqa: BLE001 - it is this publisher's, and the others must not wait for ever
+                publication.fail(error)
+            else:
+                for queue, entry in entries:
+                    queue.waiting.append(entry)
+                    if not queue.busy:
+                        queue.busy = True
+                        self._ready.append(queue)
+            place = end
+
+    def _entries(self, publication: Publication, hashes: Sequence[int]) -> list[tuple[_Queue, _Entry]]:
         """Return each record with its queue and its headers, which those in a row mostly share."""
-        placed = []
+        entries = []
         given, headers = None, Headers()
-        for record, found in zip(records, hashes_of([record.key for record in records]), strict=True):
+        for record, found in zip(publication.records, hashes, strict=True):
             if record.headers is not given:
-                given, headers = record.headers, headers_from(record.headers, trace)
+                given, headers = record.headers, headers_from(record.headers, publication.trace)
             if len(record.value) > MAX_RECORD_BYTES and _size(record, headers) > MAX_DEAD_LETTER_BYTES:
                 raise MessageSizeTooLargeError(f"{len(record.value)} bytes are more than any broker of ours takes")
             partitions = self._partitions_of(record.topic)
             if partitions is None:
                 raise UnknownTopicOrPartitionError(record.topic)
-            placed.append((self._queue(record.topic, partitions[place_of(found, len(partitions))]), record, headers))
-        return placed
+            queue = self._queue(record.topic, partitions[place_of(found, len(partitions))])
+            entries.append((queue, (record, headers, publication)))
+        return entries
 
     def _queue(self, topic: str, number: int) -> _Queue:
         queue = self._queues.get((topic, number))
         if queue is None:
             queue = self._queues[topic, number] = _Queue(Partition(topic, number))
         return queue
-
-    def _wake(self, queue: _Queue, loop: asyncio.AbstractEventLoop) -> None:
-        queue.busy = True
-        if not self._ready:
-            # Whoever else publishes in this turn of the loop comes along.
-            loop.call_soon(self._send_couriers)
-        self._ready.append(queue)
-
-    def _send_couriers(self) -> None:
-        ready, self._ready = self._ready, []
-        self._partitions.clear()
-        courier = asyncio.create_task(self._carry(ready), name="accumulator: courier")
-        self._couriers.add(courier)
-        courier.add_done_callback(self._couriers.discard)
 
     async def _carry(self, queues: Sequence[_Queue]) -> None:
         """Hand what waits in `queues` to the producer."""
@@ -185,7 +211,8 @@ class Accumulator:
 
     def _go_on(self, queue: _Queue) -> None:
         if queue.waiting:
-            self._wake(queue, asyncio.get_running_loop())
+            self._ready.append(queue)
+            self._await_turn(asyncio.get_running_loop())
         else:
             queue.busy = False
 
