@@ -222,3 +222,28 @@ async def test_a_publish_with_a_record_too_large_for_any_broker_leaves_nothing_b
     assert producer.values == [[b"next"]]
     producer.sent[0][2].set_result(None)
     await task
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OutboundRecord("topic", b"key", bytes(MAX_DEAD_LETTER_BYTES)),
+        OutboundRecord("topic", b"key", b"half a character in a header", {"name": "\ud800"}),
+    ],
+    ids=["too large", "unreadable header"],
+)
+async def test_a_publish_that_is_refused_takes_nobody_with_it_who_publishes_in_the_same_turn(
+    wrong: OutboundRecord,
+) -> None:
+    producer = Producer()
+    accumulator = Accumulator(Supply(producer))
+    before = publishing(accumulator, b"1")
+    both = [OutboundRecord("topic", b"key", b"2"), wrong]
+    refused = asyncio.create_task(accumulator.append(both, NO_TRACE, 5.0))
+    after = publishing(accumulator, b"3", b"4")
+    await sent(producer, 1)
+    producer.sent[0][2].set_result(None)
+    await asyncio.gather(before, after)
+    assert producer.values == [[b"1", b"3", b"4"]]
+    with pytest.raises((MessageSizeTooLargeError, UnicodeEncodeError)):
+        await refused
