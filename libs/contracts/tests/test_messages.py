@@ -249,3 +249,23 @@ def test_an_id_as_a_database_driver_gives_it_is_written_like_any_other() -> None
     for written in (known, DriversUuid(int=7)):
         content = TemplateContent.model_construct(template_id=written)
         assert orjson.loads(orjson.dumps(fragment(content)))["template_id"] == str(known)
+
+
+@pytest.mark.parametrize(("message", "path"), EVERY_EXAMPLE)
+def test_a_form_that_is_filled_is_the_message_it_would_be(message: type[Message], path: Path) -> None:
+    fields = json.loads(message.decode(path.read_bytes()).encode())
+    names = sorted(message.model_fields)
+    for left_open in (names[:1], names[1::2], names[-1:]):
+        own = {name: fields[name] for name in left_open}
+        form = message.form(left_open, **{name: value for name, value in fields.items() if name not in own})
+        assert [json.loads(form.filled(**own)) for _ in range(2)] == [fields, fields]
+
+
+def test_a_form_left_open_is_not_filled_with_what_is_usual() -> None:
+    (given,) = list(read_examples(TriggerAccepted).values())[:1]
+    message = TriggerAccepted.model_validate(dict(given) | {"variables": {"n": 1}})
+    form = TriggerAccepted.form(["variables"], **{**vars(message), "variables": {"n": 2}})
+    assert form.filled(variables={"n": 3}).count(b'"variables"') == 1
+    assert TriggerAccepted.decode(form.filled(variables={"n": 3})).variables == {"n": 3}
+    with pytest.raises(TypeError):
+        form.filled(variables={"n": 2**70})

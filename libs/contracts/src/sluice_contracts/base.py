@@ -7,6 +7,7 @@ default; a change of meaning is a new type with a new version suffix.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
@@ -74,10 +75,14 @@ class Message(Part):
         messages have in common may be given as it is `fragment`ed, one of this message alone as it is `plain`.
         """
         try:
-            return orjson.dumps(cls._blank | fields, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+            return _dumped(cls._blank | fields)
         except TypeError:
-            # It may also hold a key that is no plain text, which takes orjson half as long again to expect.
             return cls(**{name: _whole(value) for name, value in fields.items()}).encode()
+
+    @classmethod
+    def form(cls, left_open: Collection[str], **fields: Any) -> Form:
+        """Return what messages have in common that have these `fields`, and each its own for those `left_open`."""
+        return Form({name: value for name, value in (cls._blank | fields).items() if name not in left_open})
 
     def encode(self) -> bytes:
         """Return the JSON bytes that go into the record's value."""
@@ -97,6 +102,23 @@ class Message(Part):
         return cls.model_validate_json(value)
 
 
+class Form:
+    """A message that is written but for some of its fields, for many that differ in nothing else.
+
+    As with `Message.written` nothing is checked, and a part may be a fragment or plain. Raises TypeError for what
+    orjson does not write: a whole number beyond 64 bits, half a character, a key that is no plain text.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self, common: Mapping[str, Any]) -> None:
+        self._rest = b"," + _dumped(common)[1:]
+
+    def filled(self, **fields: Any) -> bytes:
+        """Return the bytes of the message with `fields`, those that were left open. They come first in it."""
+        return _dumped(fields)[:-1] + self._rest
+
+
 JsonObject = dict[str, Any]
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
@@ -105,6 +127,11 @@ _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
 def fragment(part: Part) -> orjson.Fragment:
     """Return `part` as `Message.written` takes it when it is not to be written anew each time."""
     return orjson.Fragment(orjson.dumps(part, default=_plain, option=_OPTIONS))
+
+
+def _dumped(fields: Mapping[str, Any]) -> bytes:
+    """Return `fields` as JSON. Keys must be plain text: to expect others takes orjson half as long again."""
+    return orjson.dumps(fields, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _whole(value: Any) -> Any:

@@ -20,10 +20,12 @@ PAGE_SIZE: Final = 200
 
 _JOB_ID: Final = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,9})")
 _LAST_SEQ: Final = 2**31 - 1
-_UUID5_VERSION: Final = 0x5 << 76
-_UUID7_VERSION: Final = 0x7 << 76
-_VERSION_AND_VARIANT: Final = 0xF << 76 | 0x3 << 62
 _UUID_VARIANT: Final = 0x2 << 62
+_UUID5: Final = 0x5 << 76 | _UUID_VARIANT
+_UUID7: Final = 0x7 << 76 | _UUID_VARIANT
+_ALL_ELSE: Final = ~(0xF << 76 | 0x3 << 62)
+"""The bits of a UUID that say neither its version nor its variant."""
+
 _UNKNOWN: Final = SafeUUID.unknown
 
 
@@ -35,10 +37,10 @@ def new_id(now_seconds: float | None = None) -> UUID:
 def new_ids(count: int, now_seconds: float | None = None) -> list[UUID]:
     """Return so many UUIDv7 of one moment."""
     milliseconds = int((time.time() if now_seconds is None else now_seconds) * 1000) & 0xFFFF_FFFF_FFFF
-    fixed = milliseconds << 80 | _UUID7_VERSION | _UUID_VARIANT
+    fixed = milliseconds << 80 | _UUID7
     random = os.urandom(10 * count)
     return [
-        _uuid(int.from_bytes(random[start : start + 10], "big") & ~_VERSION_AND_VARIANT | fixed)
+        _uuid(int.from_bytes(random[start : start + 10], "big") & _ALL_ELSE | fixed)
         for start in range(0, len(random), 10)
     ]
 
@@ -50,7 +52,7 @@ def derived_id(namespace: UUID, name: str) -> UUID:
 
 def _derived(namespace: UUID, name: bytes) -> int:
     digest = sha1(namespace.bytes + name, usedforsecurity=False).digest()
-    return int.from_bytes(digest[:16], "big") & ~_VERSION_AND_VARIANT | _UUID5_VERSION | _UUID_VARIANT
+    return int.from_bytes(digest[:16], "big") & _ALL_ELSE | _UUID5
 
 
 def _uuid(value: int) -> UUID:

@@ -18,7 +18,7 @@ from ingest.domain.recipients import Addressees, recipients_of
 from ingest.domain.refusal import RefusedError, WrongField
 from sluice_catalog.addresses import normalise_email
 from sluice_catalog.models import WorkflowReference
-from sluice_contracts.base import fragment
+from sluice_contracts.base import JsonObject, fragment
 from sluice_contracts.messages.content import Sender
 from sluice_contracts.messages.trigger import TriggerAccepted, WorkflowStart
 from sluice_contracts.vocabulary import Category, Channel, Lane
@@ -64,24 +64,45 @@ def accept_send(
 
     Raises RefusedError with every field that is wrong in one respect.
     """
-    workspace_id = circumstances.workspace_id
     _check_times(body, circumstances.now)
-    recipients = recipients_of(body, workspace_id, definitions)
+    recipients = recipients_of(body, circumstances.workspace_id, definitions)
+    common = common_of_send(body, channel, circumstances, recipients, definitions)
+    trigger_id = str(circumstances.trigger_id)
+    value = TriggerAccepted.written(trigger_id=trigger_id, **common, **own_of_send(body, channel, recipients))
+    return Acceptance(trigger_id, common["lane"], value, only_job(circumstances.trigger_id, channel, recipients))
+
+
+def common_of_send(
+    body: SendBody,
+    channel: Channel,
+    circumstances: Circumstances,
+    recipients: Addressees,
+    definitions: DefinitionsView,
+) -> dict[str, Any]:
+    """Return the fields of a trigger that do not depend on whom of a kind it is for, and with which values.
+
+    Raises RefusedError.
+    """
+    workspace_id = circumstances.workspace_id
     chosen = content_of(body, channel, workspace_id, definitions)
     category = effective_category(_asked_category(body, channel), chosen.category, recipients)
-    lane = lane_for(category, recipients)
-    trigger_id = str(circumstances.trigger_id)
-    value = TriggerAccepted.written(
-        trigger_id=trigger_id,
-        **_common(body, circumstances, recipients, category),
-        lane=lane,
-        campaign_name=body.campaign_name or naming.campaign_name(channel, chosen.name),
-        plan=chosen.plan,
-        variables=_direct_names(body) | body.variables if channel is Channel.EMAIL else body.variables,
-        sender=_sender(body, channel, workspace_id, definitions),
-    )
-    job_id = naming.only_job(circumstances.trigger_id, channel) if recipients.named == 1 else None
-    return Acceptance(trigger_id, lane, value, job_id)
+    common = _common(body, circumstances, category)
+    common["lane"] = lane_for(category, recipients)
+    common["campaign_name"] = body.campaign_name or naming.campaign_name(channel, chosen.name)
+    common["plan"] = chosen.plan
+    _variables(body, channel)  # Where a name and the sender are wrong, the caller is told of the name.
+    common["sender"] = _sender(body, channel, workspace_id, definitions)
+    return common
+
+
+def own_of_send(body: SendBody, channel: Channel, recipients: Addressees) -> dict[str, Any]:
+    """Return the other fields but `trigger_id`. Raises RefusedError."""
+    return _own(body, recipients, _variables(body, channel))
+
+
+def only_job(trigger_id: UUID, channel: Channel, recipients: Addressees) -> str | None:
+    """Return the public id of a direct send's only job, None where it may have several."""
+    return naming.only_job(trigger_id, channel) if recipients.named == 1 else None
 
 
 def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definitions: DefinitionsView) -> Acceptance:
@@ -101,29 +122,33 @@ def accept_workflow(body: WorkflowTrigger, circumstances: Circumstances, definit
     trigger_id = str(circumstances.trigger_id)
     value = TriggerAccepted.written(
         trigger_id=trigger_id,
-        **_common(body, circumstances, recipients, category),
+        **_common(body, circumstances, category),
         lane=lane,
         campaign_name=body.campaign_name or workflow.name,
         plan=WorkflowStart(workflow_id=workflow.workflow_id, version=workflow.version, name=workflow.name),
-        variables=body.variables,
+        **_own(body, recipients, body.variables),
         channel_variables=body.channel_variables.by_channel(),
     )
     return Acceptance(trigger_id, lane, value)
 
 
-def _common(
-    body: CommonFields, circumstances: Circumstances, recipients: Addressees, category: Category
-) -> dict[str, Any]:
+def _common(body: CommonFields, circumstances: Circumstances, category: Category) -> dict[str, Any]:
     return {
         "workspace_id": circumstances.workspace_id,
         "accepted_at": circumstances.written_now or circumstances.now,
         "category": category,
-        "recipients": recipients.written,
-        "excluded_contacts": body.excluded_contacts,
-        "metadata": body.metadata,
         "trigger_at": body.trigger_at,
         "expires_at": body.expires_at,
         "dry_run": body.dry_run,
+    }
+
+
+def _own(body: CommonFields, recipients: Addressees, variables: JsonObject) -> dict[str, Any]:
+    return {
+        "recipients": recipients.written,
+        "excluded_contacts": body.excluded_contacts,
+        "metadata": body.metadata,
+        "variables": variables,
     }
 
 
@@ -145,6 +170,10 @@ def _asked_category(body: SendBody, channel: Channel) -> Category | None:
     if body.category not in {None, conversation}:
         raise RefusedError([WrongField("conversation_category", "says another category than `category`")])
     return conversation
+
+
+def _variables(body: SendBody, channel: Channel) -> dict[str, Any]:
+    return _direct_names(body) | body.variables if channel is Channel.EMAIL else body.variables
 
 
 def _direct_names(body: SendBody) -> dict[str, Any]:

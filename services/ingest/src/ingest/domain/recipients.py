@@ -57,14 +57,18 @@ def recipients_of(body: CommonFields, workspace_id: UUID, definitions: Definitio
     needed = _NEEDED.get(kind)
     known, fields = _known_fields(type(body)), vars(body)
     given = [name for name in known if fields[name] is not None]
+    if given != ([] if needed is None else [needed]):
+        raise RefusedError(_mismatched(kind, needed, given, known))
+    return _build(kind, None if needed is None else fields[needed], workspace_id, definitions)
+
+
+def _mismatched(kind: RecipientType, needed: str | None, given: list[str], known: tuple[str, ...]) -> list[WrongField]:
     if needed is not None and needed not in known:
-        raise RefusedError([WrongField("recipient_type", f"{kind.value} is not a recipient type of this channel")])
+        return [WrongField("recipient_type", f"{kind.value} is not a recipient type of this channel")]
     wrong = [WrongField(name, f"does not go with recipient_type {kind.value}") for name in given if name != needed]
     if needed is not None and needed not in given:
         wrong.insert(0, WrongField(needed, f"is needed with recipient_type {kind.value}"))
-    if wrong:
-        raise RefusedError(wrong)
-    return _build(kind, fields[needed] if needed else None, workspace_id, definitions)
+    return wrong
 
 
 @cache

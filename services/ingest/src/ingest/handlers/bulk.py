@@ -11,18 +11,18 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ingest.domain import naming
-from ingest.domain.acceptance import Acceptance, Circumstances, accept_send, accept_workflow
+from ingest.domain.acceptance import Acceptance, Circumstances, accept_workflow
 from ingest.domain.answers import BulkAnswer
 from ingest.domain.bodies import ITEMS, BulkSends, BulkTriggers, SendItem, WorkflowTrigger
 from ingest.domain.definitions_view import DefinitionsView
 from ingest.domain.refusal import RefusedError
+from ingest.domain.series import Series
 from ingest.handlers.intake import Intake
 from ingest.handlers.items import TURN, append_accepted, misshapen
 from ingest.handlers.refusals import problem_of
 from ingest.handlers.sends import Renew, ids_of
 from sluice_catalog.api_keys import EVENTS_WRITE
 from sluice_contracts.base import format_instant
-from sluice_contracts.vocabulary import Channel
 from sluice_runtime.clock import Clock
 from sluice_runtime.http.bodies import DEFAULT_BODY_LIMIT, json_response
 from sluice_runtime.http.operations import IDEMPOTENCY_KEY, Call, Operation, items_held
@@ -35,7 +35,6 @@ B = TypeVar("B")
 Read = Callable[[Any], B]
 Accept = Callable[[B, Circumstances], Acceptance]
 
-_CHANNELS: Final[dict[str, Channel]] = {channel.value: channel for channel in Channel}
 _SENDS: Final = TypeAdapter(list[Annotated[SendItem, Field(discriminator="channel")]])
 _TRIGGERS: Final = TypeAdapter(list[WorkflowTrigger])
 
@@ -91,15 +90,13 @@ class Bulk:
         ]
 
     async def _send(self, call: Call) -> web.StreamResponse:
-        return await self._take(call, call.body.messages, _read_send, _SENDS, self._accept_send)
+        series = Series(self._definitions)
+        return await self._take(call, call.body.messages, _read_send, _SENDS, series.accept)
 
     async def _trigger(self, call: Call) -> web.StreamResponse:
         return await self._take(
             call, call.body.triggers, WorkflowTrigger.model_validate, _TRIGGERS, self._accept_workflow
         )
-
-    def _accept_send(self, body: SendItem, circumstances: Circumstances) -> Acceptance:
-        return accept_send(body, _CHANNELS[body.channel], circumstances, self._definitions)
 
     def _accept_workflow(self, body: WorkflowTrigger, circumstances: Circumstances) -> Acceptance:
         return accept_workflow(body, circumstances, self._definitions)
