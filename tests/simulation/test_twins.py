@@ -33,8 +33,8 @@ SCHEMAS = {
 }
 TABLES = {
     "orchestrator": (
-        "triggers", "cohort_pages", "executions", "stages", "turns", "commands", "page_rounds", "outcomes",
-        "wait_stages", "waits", "releases", "awaited_events", "rule_entries",
+        "triggers", "cohort_pages", "executions", "stages", "turns", "commands", "page_rounds", "retries",
+        "outcomes", "wait_stages", "waits", "releases", "awaited_events", "rule_entries",
     ),
     "channel_sms": ("waves", "pace", "parked_receipts"),
     "channel_email": ("waves", "pace", "parked_receipts"),
@@ -217,6 +217,9 @@ def by_hand() -> list[Asked]:
         (orchestrator, "drop_commands", ([one, other], [0, 0], [0, 0])),
         (orchestrator, "due_commands", (now, 5)),
         (orchestrator, "unanswered_commands_come_now", (other, now, now)),
+        (orchestrator, "note_retries", (one, [4, 1], 1)),
+        (orchestrator, "note_retries", (one, [1, 2, 4], 1)),
+        (orchestrator, "note_retries", (one, [4], 2)),
     ):
         sql = next(sql for sql, (own, _) in server.twins.items() if own == name)
         tx = server.store.begin()

@@ -286,6 +286,31 @@ async def test_a_retry_comes_as_the_next_round_in_its_epoch_once(world: Any) -> 
     assert world.ledger(command.execution_id) == {"total": 5, "sent": 2, "failed": 3, "open": 0}
 
 
+async def test_jobs_that_are_asked_for_later_in_the_same_epoch_come_as_well_and_the_others_not_again(
+    world: Any,
+) -> None:
+    await campaign(world, 5)
+    (command,) = world.commands()
+    await world.answer(command, lambda *_: {"state": JobState.FAILED})
+    await world.retry(command, epoch=2, seqs=[0])
+    await world.retry(command, epoch=1, seqs=[0, 1, 2])
+    await world.retry(command, epoch=1, seqs=[1, 2, 3])
+    await world.ring()
+    again = [(item.round, item.epoch, item.jobs.seq) for item in world.commands()[1:]]
+    assert sorted(again) == [(1, 2, [0]), (2, 1, [1, 2]), (3, 1, [3])]
+
+
+async def test_what_is_to_be_tried_again_of_a_cancelled_trigger_comes_to_be_reported_as_cancelled(world: Any) -> None:
+    trigger = await campaign(world, 300)
+    first, _ = world.commands()
+    await world.answer(first, lambda *_: {"state": JobState.FAILED})
+    await world.ask(trigger, "cancel")
+    await world.retry(first, epoch=1, seqs=[0, 1])
+    await world.ring()
+    again = world.commands()[-1]
+    assert (again.epoch, again.jobs.seq, again.jobs.verdict) == (1, [0, 1], [FilterCode.CANCELLED] * 2)
+
+
 async def test_a_retry_may_only_name_ones_own_jobs(world: Any) -> None:
     trigger = await campaign(world, 5)
     (command,) = world.commands()

@@ -104,7 +104,13 @@ async def build(settings: StatusSettings, resources: AsyncExitStack, clock: Cloc
     guard.protect(app)
     declared = [
         *operations(
-            StatusStore(reading), WaitStore(reading), SandboxStore(summing), arrivals, messaging.publisher, clock
+            StatusStore(reading),
+            WaitStore(reading),
+            SandboxStore(summing),
+            arrivals,
+            messaging.publisher,
+            clock,
+            timedelta(days=settings.trigger_retention_days),
         ),
         *EventReads(EventStore(summing), unheard, arrivals).operations(),
         *StreamReads(Streams(catalog, clock), StreamCounts(catalog), StreamTraffic(summing), clock).operations(),
@@ -160,12 +166,13 @@ def operations(
     arrivals: Arrivals,
     publisher: EventPublisher,
     clock: Clock,
+    remembered: timedelta,
 ) -> list[Operation]:
     """Return everything that callers can ask of this service. Does no I/O by itself."""
     return [
         *TriggerList(store).operations(),
         *TriggerReads(store, waits, arrivals).operations(),
-        *TriggerActions(store, arrivals, publisher, clock).operations(),
+        *TriggerActions(store, arrivals, publisher, clock, remembered).operations(),
         *ExecutionReads(store, arrivals).operations(),
         *SandboxReads(sandbox).operations(),
     ]
@@ -175,7 +182,7 @@ def documented() -> list[Operation]:
     """Return every operation, to be described and not to be called: nothing stands behind them."""
     nothing: Any = None
     return [
-        *operations(nothing, nothing, nothing, nothing, nothing, nothing),
+        *operations(nothing, nothing, nothing, nothing, nothing, nothing, nothing),
         *EventReads(nothing, nothing, nothing).operations(),
         *StreamReads(nothing, nothing, nothing, nothing).operations(),
         *TriggerDoor(nothing, nothing, nothing, nothing).operations(),

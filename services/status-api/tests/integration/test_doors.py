@@ -67,6 +67,7 @@ KEYS = {
 }
 COLUMNS = tuple(ReportedJobs.model_fields)
 PATIENCE = 0.8
+REMEMBERED = timedelta(days=30)
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Doors:
             match message:
                 case JobsReported():
                     await self.projector.on_deliveries([record])
-                case TriggerAccepted():
+                case TriggerAccepted() | RetryRequested():
                     await self.projector.on_triggers([record])
                 case _:
                     await self.projector.on_executions([record])
@@ -154,7 +155,7 @@ async def doors(database: Database, projection: Projection) -> AsyncIterator[Doo
     app = application(translate=unavailable)
     clock = ManualClock(START)
     declared = operations(
-        StatusStore(database), WaitStore(database), SandboxStore(database), arrivals, publisher, clock
+        StatusStore(database), WaitStore(database), SandboxStore(database), arrivals, publisher, clock, REMEMBERED
     )
     add_operations(app, declared, authenticate)
     async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
@@ -498,7 +499,9 @@ async def test_actions_need_the_scope_to_write(doors: Doors) -> None:
     assert (await doors.call(f"/api/v1/triggers/{trigger}", "nobody")).status == 401
 
 
-async def test_a_retry_names_every_failed_job_once_page_by_page(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_retry_names_every_failed_job_once_in_its_next_epoch(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(actions, "PORTION", 3)
     trigger = uuid4()
     seqs = [0, 1, 199, 200, 201, 202, 203, 204, 401]
@@ -510,17 +513,46 @@ async def test_a_retry_names_every_failed_job_once_page_by_page(doors: Doors, mo
     answer = await doors.call(f"/api/v1/triggers/{trigger}/retry", method="POST")
     assert (answer.status, answer.body["jobs"]) == (202, len(seqs))
     requests = [decode_trigger(record.value) for record in doors.publisher.records]
-    asked = {request.page: request.seqs for request in requests if isinstance(request, RetryRequested)}
-    assert asked == {0: [0, 1, 199], 1: [200, 201, 202, 203, 204], 2: [401]}
-    assert len(requests) == 3
-    assert {request.epoch for request in requests if isinstance(request, RetryRequested)} == {1}
+    asked = [(each.page, each.epoch, each.seqs) for each in requests if isinstance(each, RetryRequested)]
+    assert asked == [(0, 1, [0, 1, 199]), (1, 1, [200, 201, 202]), (1, 1, [203, 204]), (2, 1, [401])]
     await doors.tell(reported(trigger, [sent(seq) | {"epoch": 1} for seq in seqs[:-1]]))
-    await doors.tell(reported(trigger, [failed(401) | {"epoch": 1}]))
+    await doors.tell(reported(trigger, [failed(401) | {"epoch": 1}, failed(402)]))
     doors.publisher.records.clear()
     await doors.call(f"/api/v1/triggers/{trigger}/retry", method="POST")
+    again = [decode_trigger(record.value) for record in doors.publisher.records]
+    assert [(each.epoch, each.seqs) for each in again if isinstance(each, RetryRequested)] == [(2, [401]), (1, [402])]
+
+
+async def test_what_is_tried_again_is_open_from_the_request_on_until_its_end_is_heard(doors: Doors) -> None:
+    trigger = await a_finished_trigger(doors, failed(0), sent(1))
+    path = f"/api/v1/triggers/{trigger}"
+    assert (await doors.call(f"{path}/retry", method="POST")).status == 202
     (request,) = [decode_trigger(record.value) for record in doors.publisher.records]
-    assert isinstance(request, RetryRequested)
-    assert (request.seqs, request.epoch) == ([401], 2)
+    await doors.tell(request)
+    ledger = await doors.get(f"{path}/ledger")
+    assert (ledger["sent"], ledger["failed"], ledger["held"], ledger["unaccounted"]) == (1, 0, 1, 0)
+    assert (await doors.get(path))["status"] == "processing"
+    page = await doors.get(f"/api/v1/sms/executions/{execution_id_for(trigger, 1, 'sms')}/jobs")
+    (job,) = [job for job in page["data"]["jobs"] if job["status"] == "held"]
+    assert (job["hold_code"], job["hold_reason"], job["retries"]) == ("retry", "Somebody asked for another try", 1)
+    assert job["failure_code"] is None
+    again = await doors.call(f"{path}/retry", method="POST")
+    assert (again.status, again.body["title"]) == (409, "Nothing failed")
+    assert (await doors.call(f"{path}/cancel", method="POST")).status == 202
+    await doors.tell(reported(trigger, [sent(0) | {"epoch": 1}]))
+    ledger = await doors.get(f"{path}/ledger")
+    assert (ledger["sent"], ledger["held"], ledger["open"]) == (2, 0, 0)
+    assert (await doors.get(path))["status"] == "completed"
+
+
+async def test_what_nobody_remembers_is_not_tried_again(doors: Doors) -> None:
+    trigger = uuid4()
+    await doors.tell(
+        accepted(trigger, accepted_at=START - REMEMBERED), *planned(trigger, 1), reported(trigger, [failed(0)])
+    )
+    answer = await doors.call(f"/api/v1/triggers/{trigger}/retry", method="POST")
+    assert (answer.status, answer.body["title"]) == (409, "Too old")
+    assert not doors.publisher.records
 
 
 async def test_there_is_nothing_to_retry_where_nothing_failed_or_all_was_cancelled(doors: Doors) -> None:
@@ -545,7 +577,13 @@ async def test_a_database_that_is_away_is_a_503_at_once() -> None:
     ) as nowhere:
         app = application(translate=unavailable)
         declared = operations(
-            StatusStore(nowhere), WaitStore(nowhere), SandboxStore(nowhere), Arrivals(), Publisher(), ManualClock(START)
+            StatusStore(nowhere),
+            WaitStore(nowhere),
+            SandboxStore(nowhere),
+            Arrivals(),
+            Publisher(),
+            ManualClock(START),
+            REMEMBERED,
         )
         add_operations(app, declared, authenticate)
         async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:

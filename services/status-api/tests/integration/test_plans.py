@@ -61,7 +61,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "job_page with a message": (READS.job_page, (EXECUTION, WORKSPACE, 100, 51, None, 1)),
     "unsent_job_page": (READS.unsent_job_page, (EXECUTION, WORKSPACE, 100, 51, 6)),
     "jobs_of_person": (READS.jobs_of_person, ([EXECUTION], "user_107")),
-    "failed_positions": (READS.failed_positions, (EXECUTION, 100, 2000)),
+    "failed_jobs": (READS.failed_jobs, (EXECUTION, 100, 2000)),
     "due_pages": (WRITES.due_pages, (10, 20)),
     "overdue_jobs": (WRITES.overdue_jobs, (EXECUTION, 0, 200, 10)),
     "first_awaiting": (WRITES.first_awaiting, (EXECUTION, 0, 200)),
@@ -77,7 +77,7 @@ INDEXES = {
     "reasons": "unsent_by_reason",
     "jobs_of_person": "jobs_by_person",
     "unsent_job_page": "unsent_pkey",
-    "failed_positions": "unsent_pkey",
+    "failed_jobs": "unsent_pkey",
     "due_pages": "receipt_deadlines_due",
     "oldest_unfinished": "executions_unfinished",
 }

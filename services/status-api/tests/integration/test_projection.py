@@ -333,7 +333,7 @@ async def test_the_people_shown_for_a_reason_are_the_first_ten_of_it(projector: 
     await report(JobState.SENT, range(5))
     (reason,) = await store.reasons([execution])
     assert (reason.n, reason.contacts) == (25, tuple(f"+1{seq:010d}" for seq in range(5, 15)))
-    assert await store.failed_positions(execution, 27, 10) == [28, 29]
+    assert await store.failed_jobs(execution, 27, 10) == [(28, 0), (29, 0)]
 
 
 async def test_a_sentence_with_a_nul_costs_no_outcome(projector: Projector, contents: Callable[[], Any]) -> None:

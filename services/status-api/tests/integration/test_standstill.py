@@ -22,7 +22,13 @@ from sluice_contracts.messages.execution import (
     PlannedExecution,
     TriggerPlanned,
 )
-from sluice_contracts.messages.trigger import AllRecipients, DirectSend, RepeatRequested, TriggerAccepted
+from sluice_contracts.messages.trigger import (
+    AllRecipients,
+    DirectSend,
+    RepeatRequested,
+    RetryRequested,
+    TriggerAccepted,
+)
 from sluice_contracts.vocabulary import Category, Channel, FlowType, JobState, Lane, MessageState
 from sluice_messaging.errors import BrokerUnavailableError
 from sluice_messaging.records import OutboundRecord
@@ -122,6 +128,13 @@ class Scene:
         )
         await self.projection.fold_reports(Batch.of_reports([message]))
 
+    async def retry(self, *seqs: int) -> None:
+        """Hear that somebody asked for another try of `seqs`."""
+        request = RetryRequested(
+            **ABOUT, requested_at=self.clock.now(), execution_id=EXECUTION, page=0, epoch=1, seqs=list(seqs)
+        )
+        await self.projection.fold_reports(Batch.of_retries([request]))
+
     async def requests(self, after: timedelta) -> list[ReportsRequested]:
         """Let time pass and look; return what was asked of the worker."""
         self.clock.advance(after)
@@ -161,6 +174,20 @@ async def test_nothing_is_asked_about_what_is_over(scene: Scene) -> None:
     await scene.report(0, 1)
     assert not await scene.requests(SILENCE * 2)
     assert not scene.asked.records
+
+
+async def test_what_a_retry_came_to_is_asked_for_where_it_was_missed(scene: Scene) -> None:
+    await scene.start(3)
+    await scene.report(0, 1)
+    await scene.report(2, state=JobState.FAILED, message=None)
+    assert not await scene.requests(SILENCE * 9)
+    await scene.retry(2)
+    assert not await scene.requests(SILENCE - timedelta(seconds=1))
+    (request,) = await scene.requests(timedelta(seconds=2))
+    assert (request.execution_id, request.ended) == (EXECUTION, [2])
+    assert scene.asked.take(topics.triggers(Lane.PRIORITY), RepeatRequested)
+    await scene.report(2, epoch=1)
+    assert not await scene.requests(SILENCE * 99)
 
 
 async def test_nothing_is_asked_while_all_that_is_open_waits_for_a_moment_to_come(scene: Scene) -> None:

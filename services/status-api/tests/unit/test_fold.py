@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
+from sluice_contracts.messages.trigger import RetryRequested
 from sluice_contracts.vocabulary import Channel, Engagement, JobState, MessageState
-from status_api.domain.fold import ExecutionTouch, JobFacts, TimelineEntry, fold_reports
+from status_api.domain.fold import ExecutionTouch, JobFacts, TimelineEntry, fold_reports, fold_retry
 from status_api.domain.progress import attempt_of, epoch_of, pack, state_of
 
 EXECUTION, TRIGGER, WORKSPACE = (UUID(int=place) for place in (1, 2, 3))
@@ -147,6 +148,33 @@ def test_a_failure_that_is_tried_again_moves_forward_to_held_and_to_sent() -> No
     assert state_of(fact(held, failed).progress) is JobState.HELD
     sent = report(state=JobState.SENT, epoch=1, attempt=1)
     assert state_of(fact(sent, held, failed).progress) is JobState.SENT
+
+
+@given(st.permutations(range(3)))
+def test_a_retry_opens_what_has_failed_and_nothing_that_came_of_it(order: list[int]) -> None:
+    request = RetryRequested(
+        trigger_id=TRIGGER,
+        workspace_id=WORKSPACE,
+        requested_at=datetime(2026, 1, 1, tzinfo=UTC),
+        execution_id=EXECUTION,
+        page=0,
+        epoch=1,
+        seqs=[0, 1, 2],
+    )
+    touches: dict[UUID, ExecutionTouch] = {}
+    fold_retry(touches, request)
+    retried = touches[EXECUTION].jobs
+    failures = folded(message(*(report(seq=seq, state=JobState.FAILED, attempt=5) for seq in range(3))))
+    outcomes = folded(
+        message(report(seq=1, state=JobState.SENT, epoch=1), report(seq=2, state=JobState.FAILED, epoch=1))
+    )
+    known = {seq: JobFacts() for seq in range(3)}
+    for place in order:
+        for seq, facts in (retried, failures, outcomes)[place].items():
+            known[seq].join(facts)
+    assert [state_of(known[seq].progress) for seq in range(3)] == [JobState.HELD, JobState.SENT, JobState.FAILED]
+    assert {epoch_of(facts.progress) for facts in known.values()} == {1}
+    assert all("Somebody asked for another try" in str(facts.timeline) for facts in known.values())
 
 
 def test_a_receipt_moves_an_uncertain_job_to_sent() -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from itertools import chain
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from status_api.domain.paging import BadCursorError, pagination, read_cursor, write_cursor
-from status_api.domain.retrying import whole_pages
+from status_api.domain.retrying import FailedJob, tries
 from status_api.handlers.arrivals import Arrivals
 
 NUMBER = TypeAdapter(int)
@@ -34,17 +32,13 @@ def test_the_last_page_has_no_cursor() -> None:
     assert pagination(50, 0)["has_more"] is True
 
 
-@given(st.sets(st.integers(0, 3_000), max_size=200).map(sorted), st.integers(1, 50))
-def test_every_failed_position_is_asked_for_once_and_every_page_whole(positions: list[int], portion: int) -> None:
-    asked: list[tuple[int, list[int]]] = []
-    waiting: list[int] = []
-    portions = [positions[start : start + portion] for start in range(0, len(positions), portion)]
-    for place, part in enumerate(portions):
-        pages, waiting = whole_pages([*waiting, *part], last=place == len(portions) - 1)
-        asked += pages
-    assert [page for page, _ in asked] == sorted({position // 200 for position in positions})
-    assert list(chain.from_iterable(seqs for _, seqs in asked)) == positions
-    assert waiting == []
+@given(st.dictionaries(st.integers(0, 3_000), st.integers(0, 3), max_size=200))
+def test_every_failed_job_is_asked_for_once_on_its_page_in_the_epoch_after_its_own(epochs: dict[int, int]) -> None:
+    asked = tries(FailedJob(seq, epoch) for seq, epoch in epochs.items())
+    assert {seq: again.epoch - 1 for again in asked for seq in again.seqs} == epochs
+    assert sum(len(again.seqs) for again in asked) == len(epochs)
+    assert all(seq // 200 == again.page for again in asked for seq in again.seqs)
+    assert len({(again.page, again.epoch) for again in asked}) == len(asked)
 
 
 async def test_a_reader_is_woken_by_what_arrives() -> None:
@@ -109,8 +103,3 @@ async def test_what_was_waited_for_in_vain_is_not_waited_for_again_at_once() -> 
     assert looks == before + 1
     looks = 99
     assert await arrivals.wait_for("id", find) == 7, "it is found as soon as it is there"
-
-
-@pytest.mark.parametrize("positions", [[], [0]])
-def test_nothing_is_left_over_at_the_end(positions: list[int]) -> None:
-    assert whole_pages(positions, last=True)[1] == []

@@ -243,24 +243,22 @@ def answer_commands(tx: Transaction, execution_ids: Ids, pages: Numbers, rounds:
 def allot_rounds(tx: Transaction, execution_ids: Ids, pages: Numbers, wanted: Numbers) -> list[Row]:
     allotted = []
     for execution_id, page, rounds in sorted(zip(execution_ids, pages, wanted, strict=True)):
-        known = _locked(tx, "page_rounds", (execution_id, page)) or {"last_round": 0, "last_epoch": 0}
-        last_round = known["last_round"] + rounds
-        tx.put("page_rounds", (execution_id, page), {
-            "execution_id": execution_id, "page": page, "last_round": last_round, "last_epoch": known["last_epoch"],
-        })  # fmt: skip
+        known = _locked(tx, "page_rounds", (execution_id, page))
+        last_round = rounds if known is None else known["last_round"] + rounds
+        row = {"execution_id": execution_id, "page": page, "last_round": last_round}
+        tx.put("page_rounds", (execution_id, page), row | {"last_epoch": 0})
         allotted.append({"execution_id": execution_id, "page": page, "last_round": last_round})
     return allotted
 
 
-def allot_retry(tx: Transaction, execution_id: UUID, page: int, epoch: int) -> list[Row]:
-    known = _locked(tx, "page_rounds", (execution_id, page))
-    if known is not None and known["last_epoch"] >= epoch:
-        return []
-    last_round = 1 if known is None else known["last_round"] + 1
-    tx.put("page_rounds", (execution_id, page), {
-        "execution_id": execution_id, "page": page, "last_round": last_round, "last_epoch": epoch,
-    })  # fmt: skip
-    return [{"last_round": last_round}]
+def note_retries(tx: Transaction, execution_id: UUID, seqs: Numbers, epoch: int) -> list[Row]:
+    noted = []
+    for seq in sorted(seqs):
+        known = _locked(tx, "retries", (execution_id, seq))
+        if known is None or known["epoch"] < epoch:
+            tx.put("retries", (execution_id, seq), {"execution_id": execution_id, "seq": seq, "epoch": epoch})
+            noted.append({"seq": seq})
+    return noted
 
 
 def give_credit_back(tx: Transaction, trigger_ids: Ids, orders: Numbers, given: Numbers, fed_below: int) -> list[Row]:

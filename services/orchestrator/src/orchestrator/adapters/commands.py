@@ -143,10 +143,10 @@ async def allot_rounds(connection: Connection, wanted: dict[tuple[UUID, int], in
     }
 
 
-async def allot_retry(connection: Connection, execution_id: UUID, page: int, epoch: int) -> int | None:
-    """Take the next round of a page for an operator's retry; None when this retry has its round already."""
-    number: int | None = await connection.fetchval(queries.allot_retry, execution_id, page, epoch)
-    return number
+async def note_retries(connection: Connection, execution_id: UUID, seqs: Sequence[int], epoch: int) -> list[int]:
+    """Note that jobs are tried again in `epoch`; return those that have not been in this one or a later, in order."""
+    rows = await connection.fetch(queries.note_retries, execution_id, list(seqs), epoch)
+    return sorted(row["seq"] for row in rows)
 
 
 async def modes_held_still(connection: Connection, trigger_ids: Collection[UUID]) -> dict[UUID, Mode]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from orchestrator.adapters import requests
-from orchestrator.adapters.commands import WaitingCommand, allot_retry, modes_held_still, open_commands
+from orchestrator.adapters.commands import WaitingCommand, allot_rounds, modes_held_still, note_retries, open_commands
 from orchestrator.adapters.records import Records, cohort_pages, executions_of
 from orchestrator.domain.running import Mode, RunningTrigger, execution_of
 from orchestrator.handlers.announcing import said_of, tell_waits, tell_workers
@@ -56,7 +56,11 @@ class RequestHandler:
         self._wake.signal(*EVERYONE)
 
     async def retry(self, request: RetryRequested) -> None:
-        """Let failed jobs of one page come again; the same epoch of a page comes once."""
+        """Let failed jobs of one page come again; each comes once in an epoch.
+
+        Those of a trigger that was cancelled meanwhile come as well, to be reported as cancelled by their worker:
+        whoever asked counts them as open.
+        """
         seqs = sorted({seq for seq in request.seqs if page_of(seq) == request.page})
         opened = bool(seqs) and await self._database.in_transaction(
             lambda connection: self._open_retry(connection, request, seqs)
@@ -115,15 +119,15 @@ class RequestHandler:
         plan = execution_of(trigger.plan, request.execution_id)
         started = (await executions_of(connection, [trigger_id])).get(trigger_id, {})
         mode = (await modes_held_still(connection, [trigger_id]))[trigger_id]
-        if plan is None or request.execution_id not in started or mode is Mode.CANCELLED:
+        if plan is None or request.execution_id not in started:
             return False
         positions = (await cohort_pages(connection, [(trigger_id, request.page)])).get((trigger_id, request.page), [])
         seqs = [seq for seq in seqs if seq - request.page * PAGE_SIZE < len(positions)]
+        seqs = await note_retries(connection, request.execution_id, seqs, request.epoch)
         if not seqs:
             return False
-        number = await allot_retry(connection, request.execution_id, request.page, request.epoch)
-        if number is None:
-            return False
+        page = (request.execution_id, request.page)
+        numbers = await allot_rounds(connection, {page: 1})
         now = self._clock.now()
         await open_commands(
             connection,
@@ -133,7 +137,7 @@ class RequestHandler:
                     step_order=plan.step_order,
                     execution_id=request.execution_id,
                     page=request.page,
-                    round=number,
+                    round=numbers[page],
                     epoch=request.epoch,
                     seqs=seqs,
                     attempts=[0] * len(seqs),

@@ -156,20 +156,19 @@ RETURNING commands.execution_id, commands.page, commands.round, commands.epoch, 
           commands.step_order, commands.credit
 
 -- name: allot_rounds
-INSERT INTO page_rounds AS known (execution_id, page, last_round, last_epoch)
-SELECT execution_id, page, rounds, 0
+INSERT INTO page_rounds AS known (execution_id, page, last_round)
+SELECT execution_id, page, rounds
 FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS wanted (execution_id, page, rounds)
 ORDER BY execution_id, page
 ON CONFLICT (execution_id, page) DO UPDATE SET last_round = known.last_round + excluded.last_round
 RETURNING execution_id, page, last_round
 
--- name: allot_retry
--- A retry that was asked for before gets no row.
-INSERT INTO page_rounds AS known (execution_id, page, last_round, last_epoch) VALUES ($1, $2, 1, $3)
-ON CONFLICT (execution_id, page) DO UPDATE
-    SET last_round = known.last_round + 1, last_epoch = excluded.last_epoch
-    WHERE known.last_epoch < excluded.last_epoch
-RETURNING last_round
+-- name: note_retries
+-- Jobs that were tried again in this epoch or a later one get no row.
+INSERT INTO retries AS known (execution_id, seq, epoch)
+SELECT $1, seq, $3 FROM unnest($2::integer[]) AS seq ORDER BY seq
+ON CONFLICT (execution_id, seq) DO UPDATE SET epoch = excluded.epoch WHERE known.epoch < excluded.epoch
+RETURNING seq
 
 -- name: give_credit_back
 -- Whose stages can be fed again: a stage is fed once there is room for a whole turn, not once for every answer.
@@ -321,6 +320,8 @@ WITH old AS (
     DELETE FROM executions USING old WHERE executions.trigger_id = old.trigger_id RETURNING executions.execution_id
 ), rounds AS (
     DELETE FROM page_rounds USING ended WHERE page_rounds.execution_id = ended.execution_id
+), tries AS (
+    DELETE FROM retries USING ended WHERE retries.execution_id = ended.execution_id
 ), results AS (
     DELETE FROM outcomes USING ended WHERE outcomes.execution_id = ended.execution_id
 ), gone AS (

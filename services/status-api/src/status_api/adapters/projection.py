@@ -77,7 +77,7 @@ async def fold_jobs(connection: Connection, batch: Batch, deadline_ms: int) -> N
         [touch.execution_id for touch in batch.touches],
         [touch.trigger_id for touch in batch.touches],
         [touch.workspace_id for touch in batch.touches],
-        [touch.channel.value for touch in batch.touches],
+        [touch.channel and touch.channel.value for touch in batch.touches],
         [touch.epoch for touch in batch.touches],
         [touch.last_ended_at for touch in batch.touches],
         deadline_ms,

@@ -16,6 +16,8 @@ from sluice_storage.statements import load
 from status_api.adapters.rows import execution_row, job_row, job_rows, reason_row, trigger_row
 from status_api.adapters.versions import Asked, Versions
 from status_api.domain.overview import Overview, overview
+from status_api.domain.progress import epoch_of
+from status_api.domain.retrying import FailedJob
 from status_api.domain.rows import ExecutionRow, JobRow, ReasonRow, TriggerRow
 
 READ_SECONDS: Final = 3.0
@@ -181,11 +183,11 @@ class StatusStore:
             records = await connection.fetch(_sql.jobs_of_person, execution_ids, person)
         return [job_row(record) for record in records]
 
-    async def failed_positions(self, execution_id: UUID, after: int, limit: int) -> list[int]:
-        """Return up to `limit` positions of failed jobs behind `after`, in order."""
+    async def failed_jobs(self, execution_id: UUID, after: int, limit: int) -> list[FailedJob]:
+        """Return up to `limit` failed jobs at positions behind `after`, in order."""
         async with self._reading() as connection:
-            records = await connection.fetch(_sql.failed_positions, execution_id, after, limit)
-        return [record["seq"] for record in records]
+            records = await connection.fetch(_sql.failed_jobs, execution_id, after, limit)
+        return [FailedJob(record["seq"], epoch_of(record["progress"])) for record in records]
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:

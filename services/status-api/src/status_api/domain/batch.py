@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sluice_contracts.messages.delivery import JobsReported, ReportedJobs
+from sluice_contracts.messages.trigger import RetryRequested
 from sluice_contracts.vocabulary import JobState, MessageState
-from status_api.domain.fold import ACCEPTED, ExecutionTouch, fold_message, message_key, touched
+from status_api.domain.fold import ACCEPTED, ExecutionTouch, fold_message, fold_retry, message_key, touched
 from status_api.domain.progress import pack
 
 Timeline = dict[str, list[Any]]
@@ -58,6 +59,14 @@ class Batch:
         for touch in batch.touches:
             batch._add_facts(touch)
         return batch
+
+    @classmethod
+    def of_retries(cls, requests: Iterable[RetryRequested]) -> Batch:
+        """Return that the jobs of `requests` are open again."""
+        touches: dict[UUID, ExecutionTouch] = {}
+        for request in requests:
+            fold_retry(touches, request)
+        return cls.of_touches(touches.values())
 
     @classmethod
     def of_reports(cls, messages: Iterable[JobsReported]) -> Batch:

@@ -14,11 +14,13 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from sluice_contracts.messages.delivery import JobsReported
-from sluice_contracts.vocabulary import Channel, JobState, MessageState
+from sluice_contracts.messages.trigger import RetryRequested
+from sluice_contracts.vocabulary import Channel, HoldCode, JobState, MessageState
 from status_api.domain.progress import pack
 
 ACCEPTED: Final = MessageState.ACCEPTED.rank
 _FINAL: Final = frozenset(state for state in JobState if state.is_final)
+_ASKED_FOR: Final = "Somebody asked for another try"
 
 
 class TimelineEntry(NamedTuple):
@@ -81,12 +83,15 @@ class JobFacts:
 
 @dataclass(slots=True)
 class ExecutionTouch:
-    """What a batch says about one execution as a whole. Times are Unix milliseconds, `epoch` the highest reported."""
+    """What a batch says about one execution as a whole. Times are Unix milliseconds, `epoch` the highest reported.
+
+    The channel is None where nobody has named it.
+    """
 
     execution_id: UUID
     trigger_id: UUID
     workspace_id: UUID
-    channel: Channel
+    channel: Channel | None
     epoch: int = 0
     last_ended_at: int | None = None
     jobs: dict[int, JobFacts] = field(default_factory=dict)
@@ -124,6 +129,25 @@ def touched(touches: dict[UUID, ExecutionTouch], message: JobsReported) -> Execu
         ended = [at for at, state in zip(reports.at, reports.state, strict=True) if state in _FINAL]
         touch.last_ended_at = highest(touch.last_ended_at, max(ended, default=None))
     return touch
+
+
+def fold_retry(touches: dict[UUID, ExecutionTouch], request: RetryRequested) -> None:
+    """Take into `touches` that somebody asked for these jobs to be tried again: they are open from that moment on.
+
+    The request is on a topic that is never lost, and what it comes to may be: as long as that has not been heard, the
+    execution is not at its end, and whoever looks for what stands still finds it. It counts as news of the execution.
+    """
+    touch = touches.setdefault(
+        request.execution_id, ExecutionTouch(request.execution_id, request.trigger_id, request.workspace_id, None)
+    )
+    at = int(request.requested_at.timestamp() * 1000)
+    touch.epoch = max(touch.epoch, request.epoch)
+    touch.last_ended_at = highest(touch.last_ended_at, at)
+    progress, said = pack(request.epoch, JobState.HELD, 0), TimelineEntry(at, HoldCode.RETRY.value, _ASKED_FOR)
+    for seq in request.seqs:
+        facts = JobFacts(progress, until=at)
+        facts.note(_state_key(progress, JobState.HELD, said.code), said)
+        touch.jobs.setdefault(seq, JobFacts()).join(facts)
 
 
 def facts_in(message: JobsReported) -> Iterator[tuple[int, JobFacts]]:

@@ -1,24 +1,35 @@
-"""Asking for failed jobs to be tried again, page by page, without holding all of them."""
+"""Asking for failed jobs to be tried again: each in the epoch that follows its own, so that it comes once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from sluice_contracts.identifiers import page_of
 
 
-def whole_pages(positions: Sequence[int], *, last: bool) -> tuple[list[tuple[int, list[int]]], list[int]]:
-    """Group ascending `positions` by page; return the pages that are whole, and what is left for the next portion.
+class FailedJob(NamedTuple):
+    """A failed job: its position, and the epoch in which it failed."""
 
-    A request for a page names all of its failed jobs at once: a second one for the same page and epoch would be taken
-    for a repeat. So the page at the end waits, unless these are the `last` positions.
+    seq: int
+    epoch: int
+
+
+class Try(NamedTuple):
+    """Jobs of one page that are to come again together."""
+
+    page: int
+    epoch: int
+    seqs: list[int]
+
+
+def tries(failed: Iterable[FailedJob]) -> list[Try]:
+    """Return how jobs come again.
+
+    A job that is asked for twice before anybody has heard what became of it is named in the same epoch both times.
     """
-    pages = [(page, list(seqs)) for page, seqs in _by_page(positions)]
-    if last or not pages:
-        return pages, []
-    return pages[:-1], pages[-1][1]
-
-
-def _by_page(positions: Sequence[int]) -> Iterator[tuple[int, Iterator[int]]]:
-    return groupby(positions, key=page_of)
+    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for job in failed:
+        groups[page_of(job.seq), job.epoch + 1].append(job.seq)
+    return [Try(page, epoch, seqs) for (page, epoch), seqs in groups.items()]

@@ -6,6 +6,7 @@ Each is a request to the orchestrator, appended to `triggers.priority`; what com
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Final, Literal
 
@@ -23,7 +24,7 @@ from sluice_runtime.http.problems import Problem, not_found
 from status_api.adapters.status_store import StatusStore
 from status_api.domain.overview import Overview
 from status_api.domain.presentation.models import ActionAccepted
-from status_api.domain.retrying import whole_pages
+from status_api.domain.retrying import tries
 from status_api.domain.rows import ExecutionRow
 from status_api.handlers.answers import path_id
 from status_api.handlers.arrivals import Arrivals
@@ -31,7 +32,7 @@ from status_api.handlers.triggers import load_overview
 
 WRITE_SCOPE: Final = "events:write"
 PORTION: Final = 2_000
-"""Positions of failed jobs that are held at once."""
+"""Failed jobs that are held at once."""
 
 Handler = Callable[[Call], Awaitable[web.Response]]
 Action = Literal["cancel", "pause", "resume"]
@@ -46,11 +47,15 @@ _SUMMARIES: Final[dict[Action, str]] = {
 class TriggerActions:
     """`POST /api/v1/triggers/{id}/cancel|pause|resume|retry`."""
 
-    def __init__(self, store: StatusStore, arrivals: Arrivals, publisher: EventPublisher, clock: Clock) -> None:
+    def __init__(
+        self, store: StatusStore, arrivals: Arrivals, publisher: EventPublisher, clock: Clock, remembered: timedelta
+    ) -> None:
+        """`remembered` is how long the orchestrator can try again what it was given."""
         self._store = store
         self._arrivals = arrivals
         self._publisher = publisher
         self._clock = clock
+        self._remembered = remembered
 
     def operations(self) -> list[Operation]:
         """Return the operations for `add_operations`."""
@@ -87,9 +92,11 @@ class TriggerActions:
     async def retry(self, call: Call) -> web.Response:
         """Ask that every job that failed be tried again.
 
-        Raises Problem 409 when none did, or when the trigger was cancelled.
+        Raises Problem 409 when none did, or when the trigger was cancelled or is too old.
         """
         found = await self._found(call)
+        if found.trigger.accepted_at <= self._clock.now() - self._remembered:
+            raise Problem(409, "Too old", f"Nothing is tried again {self._remembered.days} days after it was accepted.")
         if found.trigger.cancelled:
             raise Problem(409, "Cancelled", "The trigger was cancelled: nothing of it is tried again.")
         jobs = 0
@@ -103,14 +110,12 @@ class TriggerActions:
         )
 
     async def _retry(self, found: Overview, execution: ExecutionRow) -> int:
-        waiting: list[int] = []
         jobs, after, last = 0, -1, False
         while not last:
-            positions = await self._store.failed_positions(execution.execution_id, after, PORTION)
-            last = len(positions) < PORTION
-            jobs += len(positions)
-            after = positions[-1] if positions else after
-            pages, waiting = whole_pages([*waiting, *positions], last=last)
+            failed = await self._store.failed_jobs(execution.execution_id, after, PORTION)
+            last = len(failed) < PORTION
+            jobs += len(failed)
+            after = failed[-1].seq if failed else after
             await self._publisher.publish(
                 [
                     outbound(
@@ -120,12 +125,12 @@ class TriggerActions:
                             workspace_id=found.trigger.workspace_id,
                             requested_at=self._clock.now(),
                             execution_id=execution.execution_id,
-                            page=page,
-                            epoch=execution.epoch + 1,
-                            seqs=seqs,
+                            page=again.page,
+                            epoch=again.epoch,
+                            seqs=again.seqs,
                         ),
                     )
-                    for page, seqs in pages
+                    for again in tries(failed)
                 ]
             )
         return jobs

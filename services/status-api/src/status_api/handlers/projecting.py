@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sluice_contracts.messages.delivery import JobsReported
 from sluice_contracts.messages.execution import decode_execution
-from sluice_contracts.messages.trigger import TriggerAccepted, decode_trigger
+from sluice_contracts.messages.trigger import RetryRequested, TriggerAccepted, decode_trigger
 from sluice_messaging.errors import PoisonError
 from sluice_messaging.records import Record
 from sluice_runtime import metrics
@@ -49,10 +49,13 @@ class Projector:
         self._announce = announce
 
     async def on_triggers(self, records: Sequence[Record]) -> None:
-        """Fold accepted triggers; requests about triggers are the orchestrator's."""
+        """Fold accepted triggers and what is tried again of them; other requests are the orchestrator's."""
         messages = [_decoded(record, decode_trigger) for record in records]
         accepted = [message for message in messages if isinstance(message, TriggerAccepted)]
         await self._projection.fold_facts(fold_accepted(accepted), [])
+        retries = (message for message in messages if isinstance(message, RetryRequested))
+        for requests in portions(retries, lambda request: len(request.seqs), MOST_REPORTS):
+            await self._projection.fold_reports(Batch.of_retries(requests))
         self._announce()
 
     async def on_executions(self, records: Sequence[Record]) -> None:

@@ -126,9 +126,9 @@ WHERE execution_id = ANY($1::uuid[]) AND coalesce(external_id, address) = $2
 ORDER BY execution_id, seq
 LIMIT 200
 
--- name: failed_positions
--- The positions of failed jobs of execution $1 behind $2, in order.
-SELECT seq FROM unsent
+-- name: failed_jobs
+-- The positions and the progress of failed jobs of execution $1 behind $2, in order.
+SELECT seq, progress FROM unsent JOIN jobs USING (execution_id, seq)
 WHERE execution_id = $1 AND state = 6 AND present AND seq > $2
 ORDER BY seq
 LIMIT $3
