@@ -35,8 +35,10 @@ def test_ids_made_together_are_uuid7_of_one_millisecond_and_all_different() -> N
 
 
 def test_the_first_job_of_a_trigger_is_at_the_first_place_of_its_first_execution() -> None:
-    trigger = new_id()
-    assert first_job_of(trigger, "sms") == str(JobId(execution_id_for(trigger, 1, "sms"), 0))
+    triggers = [new_id(), *(uuid.UUID(int=number) for number in range(200))]
+    jobs = [JobId(execution_id_for(trigger, 1, "sms"), 0) for trigger in triggers]
+    assert [first_job_of(trigger, "sms") for trigger in triggers] == [str(job) for job in jobs]
+    assert {job.execution_id.version for job in jobs} == {5}
 
 
 def test_ids_of_later_moments_sort_later() -> None:

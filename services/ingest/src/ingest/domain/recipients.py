@@ -80,10 +80,9 @@ def _known_fields(body: type[CommonFields]) -> tuple[str, ...]:
 def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: DefinitionsView) -> Addressees:
     match kind:
         case RecipientType.CONTACT:
-            return _addressees(ContactRecipients, 1, external_ids=[value])
+            return _contacts([value])
         case RecipientType.CONTACTS:
-            distinct = list(dict.fromkeys(value))
-            return _addressees(ContactRecipients, len(distinct), external_ids=distinct)
+            return _contacts(list(dict.fromkeys(value)))
         case RecipientType.TAG:
             return _addressees(TagRecipients, tags=list(dict.fromkeys(value)))
         case RecipientType.SEGMENT:
@@ -96,6 +95,10 @@ def _build(kind: RecipientType, value: Any, workspace_id: UUID, definitions: Def
             return _addressees(AllRecipients)
         case _:
             return _addressees(AddressRecipients, 1, channel=_DIRECT[kind], addresses=[value])
+
+
+def _contacts(distinct: list[str]) -> Addressees:
+    return Addressees("contacts", ContactRecipients.plain(external_ids=distinct), len(distinct))
 
 
 def _addressees(recipients: type[Part], named: int = 0, **fields: Any) -> Addressees:
