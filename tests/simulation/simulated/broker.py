@@ -27,11 +27,9 @@ class SimulatedBroker(MemoryBroker):
         self._handled: set[tuple[str, Partition, int]] = set()
         self._watchers: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
-    def append(self, outbound: OutboundRecord, timestamp_ms: int) -> Record:
-        record = super().append(outbound, timestamp_ms)
-        for watcher in self._watchers.pop(outbound.topic, ()):
+    def grew(self, topic: str) -> None:
+        for watcher in self._watchers.pop(topic, ()):
             _resolve(watcher)
-        return record
 
     def note_handled(self, group: str, record: Record) -> None:
         """Note that a group needs this record no more."""
@@ -107,7 +105,7 @@ class SimulatedSource:
         self._inner = MemorySource(broker, topics, group)
         self._listener: AssignmentListener | None = None
         self._grown: asyncio.Future[None] | None = None
-        self.evicted = asyncio.Event()
+        self._eviction: asyncio.Future[None] = world.loop.create_future()
         machine.dies.append(lambda: world.later(SESSION_SECONDS, self.evict))
 
     @property
@@ -123,16 +121,14 @@ class SimulatedSource:
 
     async def revoked(self) -> None:
         """Tell the member, and wait until it is through, or out of the group."""
-        if self._listener is None or self.evicted.is_set():
+        if self._listener is None or self._eviction.done():
             return
         telling = self._world.start(self.machine, self._listener.revoked())
-        leaving = self._world.start(None, self.evicted.wait())
-        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
+        await asyncio.wait({telling, self._eviction}, return_when=asyncio.FIRST_COMPLETED)
 
     def assigned(self, partitions: frozenset[Partition]) -> None:
         self._wake()
-        if self._listener is not None and not self.evicted.is_set():
+        if self._listener is not None and not self._eviction.done():
             self._listener.assigned(partitions)
 
     async def fetch(self, *, limit: int, wait: float, without: Collection[Partition] = ()) -> Sequence[Record]:
@@ -151,11 +147,11 @@ class SimulatedSource:
         return self._inner.is_behind()
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
-        if self.evicted.is_set():
+        if self._eviction.done():
             return False
 
         def action() -> bool:
-            owned = not self.evicted.is_set() and offsets.keys() <= self._inner._positions.keys()
+            owned = not self._eviction.done() and offsets.keys() <= self._inner._positions.keys()
             if owned:
                 self._broker.commit(self.group, offsets)
             return owned
@@ -166,14 +162,14 @@ class SimulatedSource:
         return {}
 
     async def close(self) -> None:
-        if not self.machine.is_dead and not self.evicted.is_set():
+        if not self.machine.is_dead and not self._eviction.done():
             await self._outside(self._inner.close())
 
     def evict(self) -> None:
         """Take it out of its group, as the broker does with a member that has not been heard of."""
-        if self.evicted.is_set():
+        if self._eviction.done():
             return
-        self.evicted.set()
+        self._eviction.set_result(None)
         self._world.note("evicted", self.machine.name, self.group)
         group = self._broker.group(self.group)
         if self._inner in group.members:
@@ -193,7 +189,7 @@ class SimulatedSource:
             _resolve(self._grown)
 
     def _check(self) -> None:
-        if self.evicted.is_set():
+        if self._eviction.done():
             raise BrokerUnavailableError("no member of the group any more")
 
     async def _outside(self, work: Any) -> None:

@@ -29,7 +29,7 @@ from sluice_contracts import topics
 from sluice_contracts.messages.receipt import CallbackReceived
 from sluice_contracts.references import JobReference, read_reference
 from sluice_contracts.vocabulary import MessageState, SuppressionReason
-from sluice_messaging.records import outbound
+from sluice_messaging.records import OutboundRecord, headers_of
 
 _COURSES: Sequence[Sequence[MessageState]] = (
     (MessageState.SENT, MessageState.DELIVERED),
@@ -95,11 +95,11 @@ class Exchange:
         if is_silent and world.fate.random() < 0.5:
             return Ambiguous("no answer; it was not taken")
         job = read_reference(message.reference, self._reference_key)
-        self.taken.append(HandOver(job, message.job_id, world.loop.time(), machine.name))
+        self.taken.append(HandOver(job, message.job_id, world.loop.moment, machine.name))
         world.note("taken", message.job_id, job.round)
         provider_id = f"p{len(self.taken)}"
         self._plan_receipts(account, message, provider_id)
-        if machine.is_dead or machine.frozen_until > world.loop.time() or is_silent:
+        if machine.is_dead or machine.frozen_until > world.loop.moment or is_silent:
             self.forgiven[message.job_id] += 1
         if is_silent:
             return Ambiguous("no answer; it was taken")
@@ -140,7 +140,7 @@ class Exchange:
     def _call_back(self, account: ProviderAccount, body: Mapping[str, str]) -> None:
         self.receipts_to_come -= 1
         now = self._world.loop.now()
-        callback = CallbackReceived(
+        callback = CallbackReceived.written(
             channel=account.channel,
             workspace_id=account.workspace_id,
             account_id=account.id,
@@ -148,7 +148,8 @@ class Exchange:
             received_at=now,
             body=base64.b64encode(orjson.dumps(body)).decode(),
         )
-        self._broker.append(outbound(topics.receipts(account.channel), callback, body["id"].encode()), 0)
+        topic, key = topics.receipts(account.channel), body["id"].encode()
+        self._broker.append(OutboundRecord(topic, key, callback, headers_of(CallbackReceived)), 0)
         self._world.note("called back", body["id"], body["state"])
 
 

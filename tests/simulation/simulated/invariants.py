@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from simulated.people import People
 from simulated.scenario import Scenario
 from simulated.storage import Row
 from simulated.twins.status import COUNTERS, Counted, counters_of, reason_of
-from simulated.watches import WaitWatch
+from simulated.watches import StatusWatch, WaitWatch
 from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId
 from sluice_contracts.messages.command import JobsCommanded
@@ -28,26 +29,30 @@ from status_api.domain.presentation.ledger import present_ledger
 from status_api.domain.progress import state_of
 
 
-def at_every_look(stage: Stage, changed: Collection[UUID] | None = None) -> Iterator[str]:
-    """Yield what is wrong at this moment, where given, with the triggers and executions that have `changed` alone."""
+def at_every_look(stage: Stage, watch: StatusWatch | None = None) -> Iterator[str]:
+    """Yield what is wrong at this moment; where a watch is given, with what it has seen change since the last look."""
+    changed = None if watch is None else watch.changed()
+    if changed is not None and not changed:
+        return
     store = stage.servers["status"].store
     executions: Mapping[Any, Row] = {
         execution_id: row
         for execution_id, row in store.table("executions").items()
         if changed is None or execution_id in changed or row["trigger_id"] in changed
     }
+    rows = store.table("jobs").values() if watch is None else chain.from_iterable(map(watch.jobs_of, executions))
     counted: dict[UUID, Counter[Counted]] = {execution_id: Counter() for execution_id in executions}
     reasons: Counter[tuple[Any, ...]] = Counter()
-    for row in store.table("jobs").values():
+    for row in rows:
         execution_id, facts = row["execution_id"], row["facts"]
-        if execution_id not in counted:
-            if changed is None:
-                yield f"a job of an execution that is not known: {row}"
-        else:
-            counted[execution_id][counters_of(facts)] += 1
-            reason = reason_of(facts)
-            if reason is not None:
-                reasons[execution_id, *reason] += 1
+        contributions = counted.get(execution_id)
+        if contributions is None:
+            yield f"a job of an execution that is not known: {row}"
+            continue
+        contributions[counters_of(facts)] += 1
+        reason = reason_of(facts)
+        if reason is not None:
+            reasons[execution_id, *reason] += 1
     for execution_id, row in executions.items():
         sums = dict.fromkeys(COUNTERS, 0)
         for contribution, jobs in counted[execution_id].items():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -38,7 +38,7 @@ class StandstillError(Exception):
 
 
 class Handle(list[Any]):
-    """What is to be called, with what, and in which context; empty once it is cancelled.
+    """What is to be called, with what, and in which context (None: outside of all); empty once it is cancelled.
 
     A list, because most of a run is making these and taking them apart.
     """
@@ -56,7 +56,8 @@ class SimulationLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, start: datetime = START) -> None:
         self._start = start
-        self._moment = 0.0
+        self.moment = 0.0
+        """How many simulated seconds have passed."""
         self._is_over = False
         self._ready: deque[Handle] = deque()
         self._due: list[tuple[float, int, Handle]] = []
@@ -66,11 +67,11 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         self.failures: list[str] = []
 
     def time(self) -> float:
-        return self._moment
+        return self.moment
 
     def now(self) -> datetime:
         """Return the simulated time of day. Makes the loop a `Clock`."""
-        return self._start + timedelta(microseconds=round(self._moment * 1_000_000))
+        return self._start + timedelta(microseconds=round(self.moment * 1_000_000))
 
     def thaw(self, process: Process) -> None:
         """Let a process that was frozen go on with what became ready meanwhile."""
@@ -81,8 +82,7 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         """Run a task to its end and return what it gives. Raises StandstillError where it cannot come to one."""
         asyncio._set_running_loop(self)
         try:
-            while not future.done():
-                self._turn()
+            Context().run(self._run_until, future.done)
         finally:
             asyncio._set_running_loop(None)
         return future.result()
@@ -111,14 +111,18 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
     ) -> Handle:
         handle = Handle((callback, arguments, copy_context() if context is None else context))
-        heapq.heappush(self._due, (self._moment + delay, next(self._timers), handle))
+        heappush(self._due, (self.moment + delay, next(self._timers), handle))
         return handle
+
+    def later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> None:
+        """Call something outside of all processes, in `delay` seconds."""
+        heappush(self._due, (self.moment + delay, next(self._timers), Handle((callback, arguments, None))))
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
     ) -> Handle:
         handle = Handle((callback, arguments, copy_context() if context is None else context))
-        heapq.heappush(self._due, (when, next(self._timers), handle))
+        heappush(self._due, (when, next(self._timers), handle))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -133,8 +137,8 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         if not self._is_over:
             self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)
+    """No. Every future and every task asks, and what is written in C answers soonest."""
 
     def is_running(self) -> bool:
         return True
@@ -142,33 +146,37 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         return False
 
-    def _turn(self) -> None:
-        """Run what is ready now; where nothing is, go to the moment at which something will be."""
-        ready = self._ready
-        if not ready:
-            self._skip()
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle:
+    def _run_until(self, is_done: Callable[[], bool]) -> None:
+        """Run what is ready; where nothing is, go to the moment at which something will be."""
+        ready, take = self._ready, self._ready.popleft
+        while not is_done():
+            if not ready:
+                self._skip()
+            if not (handle := take()):
                 continue
             callback, arguments, context = handle
-            process = context.get(PROCESS)
-            if process is None or not (process.is_dead or process.frozen_until > self._moment) or self._is_over:
-                try:
-                    context.run(callback, *arguments)
-                except Exception as error:  # noqa: BLE001 - whatever a callback raises is a failure of the run
-                    self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
-            else:
+            process = None if context is None else context.get(PROCESS)
+            if process is not None and (process.is_dead or process.frozen_until > self.moment) and not self._is_over:
                 if not process.halted:
                     self._stopped.append(process)
                 process.halted.append(handle)
+                continue
+            try:
+                if context is None:
+                    callback(*arguments)
+                else:
+                    context.run(callback, *arguments)
+            except Exception as error:  # noqa: BLE001 - whatever a callback raises is a failure of the run
+                self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
 
     def _skip(self) -> None:
         due = self._due
-        while due and not due[0][2]:
-            heapq.heappop(due)
-        if not due:
-            raise StandstillError
-        moment = self._moment = max(self._moment, due[0][0])
+        handle: Handle | None = None
+        while not handle:
+            if not due:
+                raise StandstillError
+            moment, _, handle = heappop(due)
+        self._ready.append(handle)
+        self.moment = moment = max(self.moment, moment)
         while due and due[0][0] <= moment:
-            self._ready.append(heapq.heappop(due)[2])
+            self._ready.append(heappop(due)[2])

@@ -42,7 +42,7 @@ class Misfortunes:
         self._to_come.clear()
         for blow in blows:
             self._plan(self._world.fate.random() * _HURRY_SECONDS, blow)
-        self._world.weather.calm_at = self._world.loop.time() + (_HURRY_SECONDS if blows else 0.0)
+        self._world.weather.calm_at = self._world.loop.moment + (_HURRY_SECONDS if blows else 0.0)
 
     def _plan(self, seconds: float, blow: Callable[[], None]) -> None:
         number = self._world.fate.getrandbits(32)
@@ -57,7 +57,7 @@ class Misfortunes:
     def _freeze(self) -> None:
         fate = self._world.fate
         machine = fate.choice(self._machines) if self._machines else None
-        if machine is None or machine.frozen_until > self._world.loop.time():
+        if machine is None or machine.frozen_until > self._world.loop.moment:
             return
         seconds = fate.choice([0.3, 2.5, 4.0, 9.0])
         self._stage.exchange.forgive(machine)

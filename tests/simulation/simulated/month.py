@@ -90,7 +90,7 @@ async def _wait(stage: Stage, record: object) -> None:
         if not orchestrator.table("commands") and not orchestrator.table("stages"):
             await asyncio.sleep(6 * 3600)
             return
-        assert world.loop.time() < _LONGEST.total_seconds(), invariants.stuck(stage)
+        assert world.loop.moment < _LONGEST.total_seconds(), invariants.stuck(stage)
 
 
 def _defined(contacts: Sequence[Contact], delays: Sequence[int], window: SendWindow) -> People:

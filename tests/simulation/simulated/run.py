@@ -64,7 +64,7 @@ def simulate(
             for server in play.stage.servers.values():
                 server.forget_trace()
         problems = [*play.violations, *loop.failures, *(f"logged: {event}" for event in errors)]
-        outcome = Outcome(seed, world.digest, problems, loop.time(), len(play.exchange.taken), len(world.deaths))
+        outcome = Outcome(seed, world.digest, problems, loop.moment, len(play.exchange.taken), len(world.deaths))
         if tells:
             outcome.story = world.story
         world.end()
@@ -111,10 +111,9 @@ class _Play:
         last = max((planned.at for planned in self.scenario.planned), default=0.0)
         while not self.violations and not self._world.loop.failures:
             await asyncio.sleep(LOOK_SECONDS)
-            if changed := self._status.changed():
-                self.violations += invariants.at_every_look(self.stage, changed)
+            self.violations += invariants.at_every_look(self.stage, self._status)
             self.violations += [*self._status.violations, *self._waits.violations]
-            now = self._world.loop.time()
+            now = self._world.loop.moment
             if now > last and self._is_at_rest():
                 if self._retry():
                     continue

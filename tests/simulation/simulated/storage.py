@@ -94,10 +94,12 @@ class Transaction:
     def lock(self, table: str, key: Key) -> None:
         """Keep a row (or the place of one) to this transaction. Raises LockedError where another has it."""
         place = (table, key)
-        owners = self.store.owners
-        if owners.get(place) is self:
+        owners, sharers = self.store.owners, self.store.sharers
+        holder = owners.get(place)
+        if holder is self:
             return
-        holder = self._holder(place)
+        if holder is None and sharers:
+            holder = self._holder(place)
         if holder is not None:
             raise LockedError(holder)
         owners[place] = self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ class StatusWatch:
     def __init__(self, store: Store) -> None:
         self.violations: list[str] = []
         self._jobs = store.table("jobs")
+        self._jobs_of: defaultdict[UUID, dict[Key, Row]] = defaultdict(dict)
         self._changed: set[UUID] = set()
         store.on_commit = self._see
 
@@ -26,12 +28,19 @@ class StatusWatch:
         changed, self._changed = self._changed, set()
         return changed
 
+    def jobs_of(self, execution_id: UUID) -> Collection[Row]:
+        """Return the jobs of an execution, as they are committed."""
+        return self._jobs_of[execution_id].values()
+
     def _see(self, written: Written) -> None:
         for name in ("triggers", "executions"):
             self._changed.update(written.get(name, ()))  # type: ignore[arg-type]
         for key, row in written.get("jobs", {}).items():
-            self._changed.add(key[0])  # type: ignore[index]
+            execution_id: UUID = key[0]  # type: ignore[index]
+            self._changed.add(execution_id)
             before = self._jobs.get(key)
+            if row is not None:
+                self._jobs_of[execution_id][key] = row
             if before is None:
                 continue
             old, new = before["facts"], None if row is None else row["facts"]

@@ -9,7 +9,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from simulated.loop import PROCESS, Process, SimulationLoop
@@ -107,17 +107,6 @@ class Machine(Process):
         self.context.run(PROCESS.set, self)
 
 
-class _Request(NamedTuple):
-    """What a process has asked of somebody. A function of its own for each would leave a circle of garbage behind."""
-
-    machine: Machine
-    kind: str
-    label: str
-    action: Callable[[], Any]
-    answer: asyncio.Future[Any]
-    dies_with_it: bool
-
-
 class World:
     """One run. Whatever is drawn is drawn here, whatever happens is noted here."""
 
@@ -125,6 +114,7 @@ class World:
         self.seed = seed
         self.fate = random.Random(seed)
         self.loop = loop
+        self.later = loop.later
         self.weather = weather or Weather.drawn(self.fate)
         self.machines: list[Machine] = []
         self.deaths: list[Machine] = []
@@ -136,7 +126,7 @@ class World:
     @property
     def is_calm(self) -> bool:
         """Whether the time of misfortunes is over."""
-        return self.loop.time() >= self.weather.calm_at
+        return self.loop.moment >= self.weather.calm_at
 
     @property
     def digest(self) -> str:
@@ -145,7 +135,7 @@ class World:
 
     def note(self, *what: object) -> None:
         """Write something down."""
-        self.story.append(f"{self.loop.time():.6f} {' '.join(map(str, what))}")
+        self.story.append(f"{self.loop.moment:.6f} {' '.join(map(str, what))}")
 
     def new_id(self, _: object = None) -> UUID:
         """Return an identifier that is as random as the seed."""
@@ -183,12 +173,8 @@ class World:
     def freeze(self, machine: Machine, seconds: float) -> None:
         """Stop a process for a while."""
         self.note("froze", machine.name, f"{seconds:.3f}")
-        machine.frozen_until = self.loop.time() + seconds
+        machine.frozen_until = self.loop.moment + seconds
         self.later(seconds + 1e-6, lambda: self.loop.thaw(machine))
-
-    def later(self, seconds: float, action: Callable[..., object], *arguments: Any) -> None:
-        """Do something outside of all processes, in `seconds`."""
-        self.loop.call_later(seconds, action, *arguments, context=OUTSIDE)
 
     async def remote(self, machine: Machine, kind: str, label: str, action: Callable[[], T]) -> T:
         """Return what `action` gives, carried out elsewhere some time later; the answer comes later still.
@@ -200,19 +186,28 @@ class World:
             self.kill(machine)
             await self.loop.create_future()
         answer: asyncio.Future[T] = self.loop.create_future()
-        request = _Request(machine, kind, label, action, answer, self.fate.random() < 0.5)
-        self.later(self._travel(), self._arrive, request)
+        # A function of its own for each request would leave a circle of garbage behind.
+        dies_with_it = self.fate.random() < 0.5
+        self.later(self._travel(), self._arrive, machine, kind, label, action, answer, dies_with_it)
         return await answer
 
-    def _arrive(self, request: _Request) -> None:
-        machine, kind, label, action, answer, dies_with_it = request
+    def _arrive(
+        self,
+        machine: Machine,
+        kind: str,
+        label: str,
+        action: Callable[[], Any],
+        answer: asyncio.Future[Any],
+        dies_with_it: bool,
+    ) -> None:
         if answer.cancelled() or (machine.is_dead and dies_with_it):
             return
         result: Any
         try:
             result = action()
         except LockedError as locked:
-            locked.holder.waiters.append(partial(self.later, 0, self._arrive, request))
+            again = partial(self.later, 0, self._arrive, machine, kind, label, action, answer, dies_with_it)
+            locked.holder.waiters.append(again)
             return
         except Exception as error:  # noqa: BLE001 - whatever is raised there is raised where the answer is awaited
             result = error

@@ -49,9 +49,13 @@ class MemoryBroker:
             outbound.topic, number, len(log[number]), outbound.key, outbound.value, dict(outbound.headers), timestamp_ms
         )
         log[number].append(record)
+        self.grew(outbound.topic)
+        return record
+
+    def grew(self, topic: str) -> None:
+        """Wake whoever waits for `growth`."""
         self._grown.set()
         self._grown = asyncio.Event()
-        return record
 
     def records(self, topic: str) -> list[Record]:
         """Return everything in `topic`, partition by partition."""

@@ -49,6 +49,8 @@ class Tenure:
 
     async def idle(self, seconds: float) -> bool:
         """Wait until no handler runs, for at most `seconds`; return whether that was enough."""
+        if self._idle.is_set():
+            return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
