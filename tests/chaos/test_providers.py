@@ -48,7 +48,7 @@ async def text(carrier: Carrier, callback: str = "http://127.0.0.1:9/") -> int:
         return answer.status
 
 
-async def mail(relay: Relay, seconds: float = 5.0) -> None:
+async def mail(relay: Relay, seconds: float = 60.0) -> None:
     client = SMTP(hostname="127.0.0.1", port=relay.account(1)["config"]["port"], start_tls=False, timeout=seconds)
     async with client:
         await client.sendmail("news@sender.test", ["ada@example.test"], MAIL)

@@ -151,7 +151,7 @@ async def test_clusters_of_ones_own_are_examined_by_their_addresses(
 
 
 async def test_the_doctor_works_when_nothing_else_does(operate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    kafka, postgres, service = (processes.free_port() for _ in range(3))
+    kafka, postgres, service = processes.free_ports(3)
     monkeypatch.setenv("SLUICE_KAFKA", f"127.0.0.1:{kafka}")
     monkeypatch.setenv("SLUICE_POSTGRES", f"postgresql://sluice:hidden@127.0.0.1:{postgres}/sluice")
     answer = await operate("doctor", "--service", f"ingest=http://127.0.0.1:{service}")

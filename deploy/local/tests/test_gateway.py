@@ -31,10 +31,7 @@ async def serve(name: str, port: int) -> web.AppRunner:
 @pytest.fixture
 def ports() -> dict[str, int]:
     """A port for the gateway, ingest and two copies of status-api; nothing listens on them yet."""
-    taken: list[int] = []
-    for _ in range(4):
-        taken.append(processes.free_port(taken=taken))
-    return dict(zip(("gateway", "ingest", "status-1", "status-2"), taken, strict=True))
+    return dict(zip(("gateway", "ingest", "status-1", "status-2"), processes.free_ports(4), strict=True))
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def caddy(ports: dict[str, int], tmp_path: Path) -> Iterator[None]:
         ),
     )
     try:
-        processes.wait_until(lambda: processes.is_listening(ports["gateway"]), process, "caddy", log, timeout=10)
+        processes.wait_until(lambda: processes.is_listening(ports["gateway"]), process, "caddy", log, timeout=60)
         yield
     finally:
         process.kill()

@@ -43,7 +43,7 @@ class Room:
         return [json.loads(line) for line in self._stream.getvalue().splitlines()]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
                 await asyncio.sleep(0.02)
 

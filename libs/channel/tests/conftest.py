@@ -296,7 +296,7 @@ async def bench(migrated_dsn: str) -> AsyncIterator[Bench]:
 def until() -> Callable[..., Awaitable[None]]:
     """Waits for a condition, but no longer than its deadline."""
 
-    async def wait(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    async def wait(condition: Callable[[], Any], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
             held = condition()

@@ -82,8 +82,11 @@ async def test_a_broadcast_ends_with_every_message_delivered(bench, door, until)
             states.update(report.jobs.message if report.answers_round is None else report.jobs.state)
         return states[MessageState.DELIVERED] >= 601
 
-    await until(all_delivered, 30)
-    assert await worker.ready() is None
+    async def is_ready() -> bool:
+        return await worker.ready() is None
+
+    await until(all_delivered)
+    await until(is_ready)
     stop.set()
     await asyncio.gather(*loops)
     assert states == {JobState.SENT: 601, MessageState.DELIVERED: 601}
@@ -129,7 +132,7 @@ async def test_a_lost_broker_is_waited_out_and_nothing_is_sent_twice(bench, unti
     loops = [asyncio.create_task(loop(stop)) for loop in worker.loops().values()]
     await until(lambda: bench.provider.handed_over)
     bench.broker.available = True
-    await until(bench.reports, 30)
+    await until(bench.reports)
     stop.set()
     await asyncio.gather(*loops)
     assert bench.reports()[0].jobs.state == [JobState.SENT] * 3

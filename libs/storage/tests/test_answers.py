@@ -26,6 +26,12 @@ def answer(body: bytes = b'{"secret":"sk_live_abc"}', fingerprint: bytes = PRINT
     return Answer(fingerprint, 201, {"Content-Type": "application/json"}, body, at)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine that has much else to do not be taken for a Postgres that is silent."""
+    monkeypatch.setattr("sluice_storage.answers._ASK_SECONDS", 30.0)
+
+
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[Database]:
     await migrate(postgres_dsn, SCHEMA, PACKAGE)

@@ -120,7 +120,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_the_pool_lives_on(
             async with database.connection() as connection:
                 await connection.execute("SELECT pg_sleep(20)")
         assert is_transient(caught.value)
-        assert await database.healthy()
+        assert await database.healthy(seconds=30)
 
 
 async def test_a_connection_that_the_server_has_cut_is_transient_and_replaced(database: Database) -> None:
@@ -138,13 +138,13 @@ async def test_a_connection_that_the_server_has_cut_is_transient_and_replaced(da
 
 
 async def test_a_pool_that_is_used_up_times_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(databases, "ACQUIRE_SECONDS", 0.05)
     async with database.connection(), database.connection():
+        monkeypatch.setattr(databases, "ACQUIRE_SECONDS", 0.05)
         with pytest.raises(TimeoutError):
             async with database.connection():
                 pass
         assert not await database.healthy(seconds=0.05)
-    assert await database.healthy()
+    assert await database.healthy(seconds=30)
 
 
 async def test_a_connection_that_came_back_whole_is_lent_again(database: Database) -> None:
@@ -240,7 +240,7 @@ async def test_waiting_goes_on_until_the_server_is_there(postgres_dsn: str, monk
     monkeypatch.setattr(asyncpg, "create_pool", absent_at_first)
     monkeypatch.setattr(databases, "_FIRST_WAIT_SECONDS", 0.001)
     async with await Database.open(postgres_dsn, "ingest", application_name="x", wait=True) as database:
-        assert await database.healthy()
+        assert await database.healthy(seconds=30)
     assert tries == 3
 
 

@@ -50,15 +50,16 @@ async def test_another_workspaces_key_is_another_key(service: Any) -> None:
     assert first[1]["trigger_id"] != second[1]["trigger_id"]
 
 
-async def test_a_request_that_is_still_running_is_a_conflict(service: Any) -> None:
-    service.publisher.gate.clear()
-    first = asyncio.create_task(service.post(SMS, BODY, Idempotency_Key="a"))
-    await service.publisher.has_waiting(1)
-    status, _, headers = await service.post(SMS, BODY, Idempotency_Key="a")
-    assert (status, headers["Retry-After"]) == (409, "1")
-    service.publisher.gate.set()
-    assert (await first)[0] == 200
-    assert (await service.post(SMS, BODY, Idempotency_Key="a"))[2]["Idempotency-Replay"] == "true"
+async def test_a_request_that_is_still_running_is_a_conflict(serve: Any) -> None:
+    async with serve(publish_seconds=5) as service:
+        service.publisher.gate.clear()
+        first = asyncio.create_task(service.post(SMS, BODY, Idempotency_Key="a"))
+        await service.publisher.has_waiting(1)
+        status, _, headers = await service.post(SMS, BODY, Idempotency_Key="a")
+        assert (status, headers["Retry-After"]) == (409, "1")
+        service.publisher.gate.set()
+        assert (await first)[0] == 200
+        assert (await service.post(SMS, BODY, Idempotency_Key="a"))[2]["Idempotency-Replay"] == "true"
 
 
 async def test_a_request_that_took_no_effect_can_be_repeated(service: Any) -> None:

@@ -140,6 +140,14 @@ def free_port(host: str = "127.0.0.1", *, taken: Iterable[int] = ()) -> int:
     raise StartError(f"no free port between {first} and {last} on {host}")
 
 
+def free_ports(count: int) -> list[int]:
+    """Return so many ports as `free_port` would, no two of them the same."""
+    found: list[int] = []
+    for _ in range(count):
+        found.append(free_port(taken=found))
+    return found
+
+
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether a server could listen on `port` of `host` now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

@@ -33,7 +33,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a broker behind TLS and a password that needs escaping."""
     folder = tmp_path_factory.mktemp("guarded")
     ca, key = self_signed(folder)
-    client, controller, secure = (processes.free_port() for _ in range(3))
+    client, controller, secure = processes.free_ports(3)
     cluster = Kafka(
         folder / "data",
         [BrokerPorts(client, controller)],

@@ -46,7 +46,7 @@ def deaf_address() -> Iterator[str]:
 def ill_treated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A broker of this module's own, to be treated badly."""
     folder = tmp_path_factory.mktemp("kafka")
-    ports = BrokerPorts(processes.free_port(), processes.free_port())
+    ports = BrokerPorts(*processes.free_ports(2))
     cluster = Kafka(folder / "data", [ports], folder)
     cluster.prepare()
     cluster.start()
@@ -81,7 +81,10 @@ def freeze(broker: Kafka) -> None:
 
 
 def _state(thread: Path) -> str:
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "ended meanwhile"
 
 
 def thaw(broker: Kafka) -> None:

@@ -182,8 +182,8 @@ async def test_lag_is_measured_while_a_partition_is_owned_and_forgotten_afterwar
     await process.publisher.publish(numbered(topic, 9, keys=1))
     where = {"group": stage.group, "topic": topic, "partition": str(stage.broker.records(topic)[0].partition)}
     async with stage.running(process.keyed_consumer([topic], stage.group, handle, concurrency=1)):
+        await eventually(lambda: sample("sluice_in_flight_records", group=stage.group) == 4)
         await eventually(lambda: sample("sluice_consumer_lag_records", **where) == 9)
-        assert sample("sluice_in_flight_records", group=stage.group) == 4
         go_on.set()
         await eventually(lambda: sample("sluice_consumer_lag_records", **where) == 0)
     assert sample("sluice_consumer_lag_records", **where) is None

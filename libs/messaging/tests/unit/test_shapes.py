@@ -51,7 +51,7 @@ async def test_a_batch_holds_no_more_than_it_may_and_lingers_to_be_full(stage: M
         sizes.append(len(records))
 
     await process.publisher.publish(numbered(topic, 30))
-    async with stage.running(process.batch_consumer([topic], stage.group, note, max_records=25, max_wait=0.5)):
+    async with stage.running(process.batch_consumer([topic], stage.group, note, max_records=25, max_wait=2.0)):
         await eventually(lambda: bool(sizes))
         for _ in range(20):
             await process.publisher.publish(numbered(topic, 1))

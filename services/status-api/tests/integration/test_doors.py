@@ -102,6 +102,7 @@ class Doors:
     declared: Sequence[Operation]
     projector: Projector
     publisher: Publisher
+    arrivals: Arrivals
 
     async def call(self, path: str, key: str = "full", method: str = "GET", **options: Any) -> Answer:
         headers = {"X-API-Key": key} | options.pop("headers", {})
@@ -159,7 +160,8 @@ async def doors(database: Database, projection: Projection) -> AsyncIterator[Doo
     )
     add_operations(app, declared, authenticate)
     async with served(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
-        yield Doors(f"http://127.0.0.1:{port}", session, declared, Projector(projection, arrivals.announce), publisher)
+        projector = Projector(projection, arrivals.announce)
+        yield Doors(f"http://127.0.0.1:{port}", session, declared, projector, publisher, arrivals)
 
 
 def accepted(trigger: UUID, workspace: UUID = OURS, **values: Any) -> TriggerAccepted:
@@ -297,13 +299,16 @@ async def test_lists_are_304_too(doors: Doors) -> None:
     assert (await doors.call("/api/v1/triggers", "stranger")).body["triggers"] == []
 
 
-async def test_a_read_right_after_the_accepting_answer_waits_for_the_projection(doors: Doors) -> None:
+async def test_a_read_right_after_the_accepting_answer_waits_for_the_projection(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors.arrivals, "_patience", 30.0)
     trigger = uuid4()
     reading = asyncio.create_task(doors.get(f"/api/v1/triggers/{trigger}"))
     await asyncio.sleep(PATIENCE / 10)
     assert not reading.done()
     await doors.tell(accepted(trigger))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await reading)["status"] == "pending"
 
 
