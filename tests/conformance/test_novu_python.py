@@ -97,6 +97,7 @@ def test_the_current_sdk_broadcasts_and_cancels(place: NovuPlace, novu: Novu) ->
     novu.trigger(trigger_event_request_dto={"workflow_id": "much-later", "to": "c1", "transaction_id": transaction_id})
 
     assert announced.result.status == "processed"
+    place.known(transaction_id)
     assert novu.cancel(transaction_id=transaction_id).result is True
     assert novu.cancel(transaction_id="never-heard-of").result is False
     (activity,) = place.settled(transaction_id)
@@ -439,8 +440,8 @@ def test_the_first_sdk_triggers_in_all_its_ways(place: NovuPlace) -> None:
     assert one.transaction_id == f"tx{number}"
     assert len(list(many)) == 3
     assert announced.status == "processed"
-    api.delete(f"tx{number}")
     assert place.sent_to(number)[0]["text"] == "Hi Ada, order 1 is on its way"
+    api.delete(f"tx{number}")
 
 
 def test_the_first_sdk_manages_people_topics_and_tenants(place: NovuPlace) -> None:

@@ -393,6 +393,7 @@ async def test_the_wrong_detail_endpoint_names_the_right_one(api: ApiClient) -> 
     sent = await api.post(
         "/api/v1/sms/send", {"recipient_type": "direct_sms", "direct_sms": "+14155550199", "text": "Hello"}
     )
+    await api.until(f"/api/v1/triggers/{sent['trigger_id']}", bool)
     answer = await api.call("GET", f"/api/v1/triggers/{sent['trigger_id']}/workflow")
     assert answer.status == 409
     assert f"/triggers/{sent['trigger_id']}/direct" in answer.body["detail"]

@@ -189,7 +189,7 @@ async def a_service_that_dies_with_a_request(tenant: Tenant, known: Known) -> No
     caddy = tenant.stack.data.log("caddy")
     size = caddy.stat().st_size
     # There is no telling from outside when the gateway has passed the request on.
-    done, _ = await asyncio.wait({calling}, timeout=1)
+    done, _ = await asyncio.wait({calling}, timeout=3)
     assert not done
     tenant.stack.kill("ingest", signal.SIGKILL)
     assert (await calling).status == 502

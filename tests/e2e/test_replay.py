@@ -23,7 +23,7 @@ READS_AT_ONCE: Final = 8
 REST_SECONDS: Final = 3.0
 """Longer than receipts, and receipts of which nobody knew the message yet, take to come."""
 
-REST_DEADLINE_SECONDS: Final = 60.0
+REST_DEADLINE_SECONDS: Final = 120.0
 GARBAGE: Final = (
     b"",
     b"\xff\xfe\x00 not even text",
@@ -125,6 +125,8 @@ async def everything(scene: Scene) -> None:
     ]
     await scene.contacts(210, *people)
     triggers = [await scene.broadcast(channel) for channel in CHANNELS]
+    # An address that was refused is suppressed: had another met it first, nothing of this one would have failed.
+    await api.finished(triggers[1])
     triggers += [await scene.group(), await scene.steps(0, 0), await scene.code()]
     later = await scene.broadcast("sms", trigger_at=(datetime.now(UTC) + timedelta(days=300)).isoformat())
     waiting = await scene.steps(0, 100_000)

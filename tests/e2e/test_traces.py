@@ -12,6 +12,7 @@ import pytest
 
 from api_client import ApiClient, wait_until
 from collector import Collector, Span
+from first_sends import take_first_sends
 from scene import Scene
 from sluice_local.stack import Stack
 
@@ -42,6 +43,7 @@ async def test_a_trace_goes_from_the_request_to_the_provider_and_into_the_projec
     try:
         # The collector listens on this very loop.
         await asyncio.to_thread(stack.start)
+        await asyncio.to_thread(take_first_sends, stack)
         async with ApiClient(stack.base_url, stack.api_key) as api:
             await one_send_is_one_trace(api, collector)
             await sends_taken_up_together_keep_their_traces(api, collector)
@@ -64,7 +66,7 @@ async def one_send_is_one_trace(api: ApiClient, collector: Collector) -> None:
     provider = ("channel-sms", "provider.send")
     spans = await spans_of(collector, trace, {*path, provider})
     for upper, lower in [*pairwise(path), (path[3], provider)]:
-        assert is_above(spans, upper, lower), (upper, lower)
+        await is_above(collector, trace, upper, lower)
     (call,) = named(spans, provider)
     assert call.attributes["provider.name"] == "sandbox"
     assert call.attributes["messaging.batch.message_count"] == "1"
@@ -127,16 +129,21 @@ def named(spans: list[Span], name: Name) -> list[Span]:
     return [span for span in spans if (span.service, span.name) == name]
 
 
-def is_above(spans: list[Span], upper: Name, lower: Name) -> bool:
-    """Whether a span called `lower` descends from one called `upper`."""
-    by_id = {span.id: span for span in spans}
-    for span in named(spans, lower):
-        ancestor = by_id.get(span.parent)
-        while ancestor is not None:
-            if (ancestor.service, ancestor.name) == upper:
-                return True
-            ancestor = by_id.get(ancestor.parent)
-    return False
+async def is_above(collector: Collector, trace: str, upper: Name, lower: Name) -> None:
+    """Return once a span called `lower` descends from one called `upper`: what lies between them may come last."""
+
+    async def descends() -> bool:
+        spans = [span for span in collector.spans if span.trace == trace]
+        by_id = {span.id: span for span in spans}
+        for span in named(spans, lower):
+            ancestor = by_id.get(span.parent)
+            while ancestor is not None:
+                if (ancestor.service, ancestor.name) == upper:
+                    return True
+                ancestor = by_id.get(ancestor.parent)
+        return False
+
+    await wait_until(descends, describe=lambda: f"{lower} does not descend from {upper}")
 
 
 def traceparent(trace: str) -> dict[str, str]:

@@ -55,10 +55,10 @@ async def test_a_run_waits_for_its_contacts_event_and_goes_on_with_what_it_says(
     event = await rules.happen(left, ada, {"cart": {"id": "c-1"}})
     trigger_id = event["rules"][0]["trigger_id"]
     assert await rules.texts(to, 1) == ["cart"]
+    await waiting(rules, trigger_id, ada, "waiting")
     other = await rules.happen(paid, ada, {"cart": {"id": "c-2"}})
     assert other["outcome"] == "unmatched"
-    summary = await rules.api.get(f"/api/v1/triggers/{trigger_id}")
-    assert summary["status"] == "processing"
+    await rules.api.until(f"/api/v1/triggers/{trigger_id}", lambda body: body["status"] == "processing")
     mine = await rules.happen(paid, ada, {"cart": {"id": "c-1", "sum": "49 EUR"}})
     assert (mine["outcome"], mine["waits"]) == ("awaited", 1)
     assert await rules.texts(to, 2) == ["cart", "49 EUR"]
@@ -93,6 +93,7 @@ async def test_who_waits_is_shown_until_when_and_then_how_it_ended(rules: Rules)
     to, other = new_number(), new_number()
     ada, bob = [await rules.tenant.contact(phone_number=address) for address in (to, other)]
     mine, theirs = [(await rules.happen(begun, who))["rules"][0]["trigger_id"] for who in (ada, bob)]
+    await waiting(rules, theirs, bob, "waiting")
     wait = await waiting(rules, mine, ada, "waiting")
     assert (wait["event"], wait["step_id"], wait["ended_at"]) == (seen, "wait", None)
     assert wait["until"] > wait["since"]

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from first_sends import take_first_sends
 from novu_place import NovuPlace, phone
 from sluice_local.options import SERVICES
 from sluice_local.processes import STACK_VARIABLE
@@ -30,6 +31,7 @@ TRIGGERS = "/api/v1/triggers?limit=1"
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for these tests alone, with two copies of the services that callers talk to."""
     with Stack(tmp_path_factory.mktemp("own"), copies={"ingest": 2, "status-api": 2}) as stack:
+        take_first_sends(stack)
         yield stack
 
 

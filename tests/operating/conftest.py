@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 
 from api_client import ApiClient
+from first_sends import take_first_sends
 from sluice_local.arguments import parser
 from sluice_local.operating.commands import run
 from sluice_local.stack import Stack
@@ -36,8 +38,9 @@ IMPATIENT = {"SLUICE_LEASE_SECONDS": "5", "SLUICE_STAGE_LEASE_SECONDS": "5", "SL
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running stack that nobody else has sent anything through."""
+    """A running stack that no other test has sent anything through."""
     with Stack(tmp_path_factory.mktemp("operated"), environment=IMPATIENT) as running:
+        take_first_sends(running)
         yield running
 
 
@@ -63,6 +66,8 @@ def standing_still(stack: Stack) -> Callable[[str], AbstractContextManager[int]]
         (pid,) = stack.pids(service)
         os.kill(pid, signal.SIGSTOP)
         try:
+            # A busy machine may let it go on for a moment.
+            stack.wait(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, f"{service} stands still")
             yield pid
         finally:
             os.kill(pid, signal.SIGCONT)

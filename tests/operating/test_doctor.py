@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -68,7 +69,8 @@ async def test_lag_is_told_by_group_with_the_service_that_should_read(
     async def is_told() -> bool:
         nonlocal said
         said = (await operate("doctor")).out
-        return "group channel-sms-priority: is 1 record behind on commands.sms.priority" in said
+        # The first of them may have been sent again before a slow machine has looked.
+        return bool(re.search(r"group channel-sms-priority: is \d+ records? behind on commands\.sms\.priority", said))
 
     # A group is known by what it has read.
     await api.finished(await sender.send("+14155550170", category="authentication"))

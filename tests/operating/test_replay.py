@@ -104,9 +104,18 @@ async def test_reports_that_were_lost_are_made_again_from_the_ledger(
     assert await sender.handed_over(trigger_id) == 1
 
 
-async def test_a_cancelled_or_unknown_trigger_is_not_done_again(operate: Any, api: ApiClient, sender: Any) -> None:
+async def test_a_cancelled_or_unknown_trigger_is_not_done_again(
+    operate: Any, api: ApiClient, sender: Any, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
     trigger_id = await sender.send(GOOD, trigger_at=(datetime.now(UTC) + timedelta(days=90)).isoformat())
     await api.until(f"/api/v1/triggers/{trigger_id}", lambda body: body["scheduled_at"] is not None)
+
+    async def is_planned() -> bool:
+        sql = "SELECT EXISTS (SELECT FROM orchestrator.stages WHERE trigger_id::text = $1)"
+        return bool(await database.fetchval(sql, trigger_id))
+
+    # When it begins was said with the request: status may show that before the orchestrator has read of it.
+    await wait_until(is_planned, describe=lambda: "the trigger was not planned")
     assert "1 step whose jobs are still to be commanded" in (await operate("replay", trigger_id)).out
     await api.post(f"/api/v1/triggers/{trigger_id}/cancel", {})
     await api.finished(trigger_id)

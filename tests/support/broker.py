@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from api_client import wait_until
+from api_client import DEADLINE_SECONDS, wait_until
 
 CHANNELS: Final = ("sms", "email", "whatsapp")
 LANES: Final = ("priority", "bulk")
@@ -26,7 +26,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
 }
 """Every consumer group, and what it reads."""
 
-CAUGHT_UP_SECONDS: Final = 30.0
+CAUGHT_UP_SECONDS: Final = DEADLINE_SECONDS
 
 
 class Lag(NamedTuple):

@@ -70,6 +70,10 @@ class NovuPlace:
         wait_for(come, lambda: f"{address} has got {found}")
         return found
 
+    def known(self, transaction_id: str) -> list[dict[str, Any]]:
+        """Wait until a transaction is in the activity feed, and return that: what nobody knows yet, nobody can stop."""
+        return self._activities(transaction_id, bool)
+
     def settled(self, transaction_id: str) -> list[dict[str, Any]]:
         """Wait until nothing of a transaction is under way, and return its activity feed."""
         return self._activities(transaction_id, lambda jobs: {job["status"] for job in jobs} <= OVER)

@@ -9,6 +9,13 @@ const noRetries = { strategy: "none" };
 const novu = new Novu({ secretKey: key, serverURL: url, retryConfig: noRetries });
 const mark = phone.slice(1);
 
+async function until(holds) {
+  for (let tries = 0; !(await holds()); tries += 1) {
+    assert.ok(tries < 600, String(holds));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 async function raised(call) {
   try {
     await call();
@@ -33,6 +40,8 @@ async function events() {
   answer = await novu.triggerBroadcast({ name: "much-later", payload: {} });
   assert.equal(answer.result.status, "processed");
   await novu.trigger({ workflowId: "much-later", to: "c1", transactionId: `later${mark}` });
+  // Nobody can stop what nobody knows yet.
+  await until(async () => (await novu.notifications.list({ transactionId: `later${mark}` })).result.data.length);
   assert.equal((await novu.cancel(`later${mark}`)).result, true);
   assert.equal((await novu.cancel("never-heard-of")).result, false);
 }
@@ -96,18 +105,14 @@ async function definitions() {
 }
 
 async function reads() {
-  for (let tries = 0; ; tries += 1) {
-    const feed = await novu.notifications.list({ transactionId: `tx${mark}` });
-    const job = feed.result.data[0]?.jobs?.[0];
-    if (job?.status === "completed") {
-      assert.equal(job.providerId, "novu-sms");
-      const one = await novu.notifications.retrieve(feed.result.data[0].id);
-      assert.equal(one.result.transactionId, `tx${mark}`);
-      break;
-    }
-    assert.ok(tries < 200, JSON.stringify(feed.result));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  let entry;
+  await until(async () => {
+    [entry] = (await novu.notifications.list({ transactionId: `tx${mark}` })).result.data;
+    return entry?.jobs?.[0]?.status === "completed";
+  });
+  assert.equal(entry.jobs[0].providerId, "novu-sms");
+  const one = await novu.notifications.retrieve(entry.id);
+  assert.equal(one.result.transactionId, `tx${mark}`);
   const messages = await novu.messages.retrieve({ transactionId: [`tx${mark}`] });
   assert.equal(messages.result.data[0].phone, phone);
   await novu.messages.delete(messages.result.data[0].id);

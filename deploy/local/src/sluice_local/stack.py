@@ -28,7 +28,7 @@ from sluice_local.migration import bootstrap_workspace
 from sluice_local.processes import StartError
 from sluice_local.services import copy_name
 
-_DOORS: Final = ("/api/v1/templates?limit=1", "/api/v1/triggers?limit=1")
+_DOORS: Final = {"ingest": "/api/v1/templates?limit=1", "status-api": "/api/v1/triggers?limit=1"}
 """One path of each service behind the gateway that asks for a key."""
 
 
@@ -146,7 +146,7 @@ class Stack:
         # Not on the caller's thread, which may be running a loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, bootstrap_workspace(self.connections.postgres, secret, api_key, name)).result()
-        self.wait(lambda: all(self.status(door, api_key) == 200 for door in _DOORS), f"the key of {name} works")
+        self.wait(lambda: self._opens_everywhere(api_key), f"the key of {name} works")
         return api_key
 
     def advance_clock(self, by: timedelta) -> None:
@@ -160,6 +160,17 @@ class Stack:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {timeout:.0f} s: {what}")
             time.sleep(0.05)
+
+    def _opens_everywhere(self, api_key: str) -> bool:
+        """Whether a key opens every door through the gateway, and at every copy behind it."""
+        headers = {"X-API-Key": api_key}
+        behind = (
+            f"http://127.0.0.1:{self.data.known_port(copy_name(service, number))}{door}"
+            for service, door in _DOORS.items()
+            for number, _ in enumerate(self.pids(service), start=1)
+        )
+        urls = (*(self.base_url + door for door in _DOORS.values()), *behind)
+        return all(_get(url, headers) == 200 for url in urls)
 
     def _is_replaced(self, service: str, old: int, ready: str) -> bool:
         return old not in self.pids(service) and _get(ready) == 200
