@@ -69,6 +69,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_a_duration_is_described_in_its_two_largest_units() -> None:
     assert describe(timedelta(days=3, hours=4, minutes=5)) == "3d 4h"
+    assert describe(timedelta(hours=1, seconds=1)) == "1h"
     assert describe(timedelta(minutes=1)) == "1m"
     assert describe(timedelta(milliseconds=131)) == "0.131s"
     assert describe(timedelta(0)) == "0s"

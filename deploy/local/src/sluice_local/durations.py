@@ -19,13 +19,13 @@ def parse_duration(text: str) -> timedelta:
 
 
 def describe(duration: timedelta) -> str:
-    """Return `duration` in its two largest units, as `3d 4h`; under ten seconds with a fraction, as `0.13s`."""
+    """Return `duration` in its largest unit and the next smaller one, as `3d 4h`; under ten seconds as `0.13s`."""
     if duration < timedelta(seconds=10):
         return f"{duration.total_seconds():.3g}s"
     seconds = round(duration.total_seconds())
-    parts = []
+    numbers: list[tuple[int, str]] = []
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
         number, seconds = divmod(seconds, size)
-        if number:
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2])
+        if number or numbers:
+            numbers.append((number, unit))
+    return " ".join(f"{number}{unit}" for number, unit in numbers[:2] if number)
