@@ -21,6 +21,7 @@ FOUND = {
     Variant.WAIT_ENDS_TWICE: 24,
     Variant.NO_WATERMARK: 12,
     Variant.NOBODY_ASKS: 8,
+    Variant.RETRIES_UNHEARD: 8,
 }
 """A seed that finds each: played before the others, which are played only where it does so no more."""
 

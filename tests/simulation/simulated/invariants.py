@@ -20,13 +20,13 @@ from simulated.watches import StatusWatch, WaitWatch
 from sluice_contracts import topics
 from sluice_contracts.identifiers import JobId
 from sluice_contracts.messages.command import JobsCommanded
-from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, TriggerAccepted
-from sluice_contracts.vocabulary import FailureCode, JobState, MessageState
+from sluice_contracts.messages.trigger import AddressRecipients, ContactRecipients, RetryRequested, TriggerAccepted
+from sluice_contracts.vocabulary import FailureCode, JobState, Lane, MessageState
 from status_api.adapters.rows import execution_row, trigger_row
 from status_api.domain.fold import JobFacts
 from status_api.domain.overview import Overview, overview
 from status_api.domain.presentation.ledger import present_ledger
-from status_api.domain.progress import state_of
+from status_api.domain.progress import epoch_of, state_of
 
 
 def at_every_look(stage: Stage, watch: StatusWatch | None = None) -> Iterator[str]:
@@ -89,6 +89,7 @@ def at_the_end(stage: Stage, scenario: Scenario, watch: WaitWatch) -> Iterator[s
     yield from _balances(stage, triggers, scenario.people)
     yield from _hand_overs(stage, triggers)
     yield from _fates(stage)
+    yield from _retries(stage)
     yield from _answers(stage)
 
 
@@ -216,6 +217,18 @@ def _message(stage: Stage, job_id: str, known: JobFacts, said: MessageState | No
         return
     if known.message != expected.rank:
         yield f"the message of {job_id} stands at rank {known.message}, the provider's last word is {expected}"
+
+
+def _retries(stage: Stage) -> Iterator[str]:
+    """What was asked to be tried again has been, and status has heard of it."""
+    jobs = stage.servers["status"].store.table("jobs")
+    for record in stage.broker.records(topics.triggers(Lane.PRIORITY)):
+        if record.message_type == RetryRequested.TYPE:
+            request = record.decode(RetryRequested)
+            for seq in request.seqs:
+                progress = jobs[request.execution_id, seq]["facts"].progress
+                if state_of(progress) is not JobState.SENT and epoch_of(progress) < request.epoch:
+                    yield f"{JobId(request.execution_id, seq)} was asked for again, and is {state_of(progress)}"
 
 
 def _answers(stage: Stage) -> Iterator[str]:

@@ -12,6 +12,7 @@ from sluice_contracts import topics
 from sluice_messaging.records import OutboundRecord, Record
 
 _HURRY_SECONDS: Final = 0.5
+_SOON_SECONDS: Final = 0.5
 
 
 class Misfortunes:
@@ -43,6 +44,10 @@ class Misfortunes:
         for blow in blows:
             self._plan(self._world.fate.random() * _HURRY_SECONDS, blow)
         self._world.weather.calm_at = self._world.loop.moment + (_HURRY_SECONDS if blows else 0.0)
+
+    def lose_soon(self) -> None:
+        """Let status miss some of what is said next, too."""
+        self._plan(self._world.fate.random() * _SOON_SECONDS, self._lose)
 
     def _plan(self, seconds: float, blow: Callable[[], None]) -> None:
         number = self._world.fate.getrandbits(32)

@@ -86,7 +86,7 @@ class _Play:
         )
         self.stage = Stage(world, self.scenario.people, broker, self.exchange, patience, trace)
         self.violations: list[str] = []
-        self._retries = fate.random() < 0.2
+        self._retries = fate.random() < 0.2 or world.weather.losses > 0
         self._machines: list[Machine] = []
         self._status = StatusWatch(self.stage.servers["status"].store)
         self._waits = WaitWatch(self.stage.servers["orchestrator"].store)
@@ -178,6 +178,8 @@ class _Play:
             self.stage.bring(outbound(topic, TriggerActionRequested(**of, action="resume")))
             retry = RetryRequested(**of, execution_id=execution_id, page=page, epoch=1, seqs=seqs)
             self.stage.bring(outbound(topic, retry))
+        if failed and self._world.weather.losses:
+            self._misfortunes.lose_soon()
         return bool(failed)
 
 

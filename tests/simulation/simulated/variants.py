@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -17,9 +17,11 @@ from sluice_channel.commands import CommandHandler
 from sluice_channel.ledger import CommandKey, Lease, Ledger, Recorded, WaveFacts, WaveOutcome
 from sluice_channel.reports import Reports
 from sluice_contracts.messages.command import JobsCommanded
+from sluice_contracts.messages.trigger import RetryRequested
 from sluice_contracts.vocabulary import JobState
 from sluice_messaging.records import Partition, Record
 from sluice_messaging.watermark import Watermark
+from status_api.domain.batch import Batch
 from status_api.handlers.standstill import Asker
 
 
@@ -32,6 +34,7 @@ class Variant(StrEnum):
     WAIT_ENDS_TWICE = "wait-ends-twice"
     NO_WATERMARK = "no-watermark"
     NOBODY_ASKS = "nobody-asks"
+    RETRIES_UNHEARD = "retries-unheard"
 
 
 @contextmanager
@@ -64,6 +67,9 @@ def built(variant: Variant | None) -> Iterator[None]:
         case Variant.NOBODY_ASKS:
             with patch.object(Asker, "look", _look_away):
                 yield
+        case Variant.RETRIES_UNHEARD:
+            with patch.object(Batch, "of_retries", _unheard):
+                yield
 
 
 def _all_waits(tx: Transaction) -> list[Row]:
@@ -82,6 +88,11 @@ def _finish_and_pass(self: Watermark, offset: int) -> None:
 
 async def _look_away(self: Asker) -> int:
     return 0
+
+
+def _unheard(requests: Iterable[RetryRequested]) -> Batch:
+    """What is tried again counts as over until somebody reports about it."""
+    return Batch([])
 
 
 class _ForgetfulLedger(Ledger):
