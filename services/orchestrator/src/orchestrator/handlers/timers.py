@@ -56,8 +56,12 @@ class CommandTimers:
         sleeper = self._wake.subscribe(TIMERS)
         while not stop.is_set():
             try:
-                published = await self.publish_due()
-                pause = await self._pause() if published < _BATCH else 0.0
+                pause = await self._pause()
+                if not pause:
+                    published = await self.publish_due()
+                    while published == _BATCH and not stop.is_set():
+                        published = await self.publish_due()
+                    pause = 0.0 if published else _SHORTEST_SLEEP
             except Exception as error:
                 if not (isinstance(error, TransientError) or is_transient(error)):
                     raise
@@ -127,9 +131,10 @@ class CommandTimers:
         return [record for emission in emissions for record in await self._records_of(connection, [emission])]
 
     async def _pause(self) -> float:
+        """Return in how many seconds to look again: none, where something is due."""
         async with self._database.connection() as connection:
             moment = await next_due(connection)
         if moment is None:
             return self._poll_seconds
         seconds = (moment - self._clock.now()).total_seconds()
-        return min(self._poll_seconds, max(_SHORTEST_SLEEP, seconds))
+        return min(self._poll_seconds, max(0.0, seconds))

@@ -7,7 +7,7 @@ locked, so that a crash at any moment leaves the same work to be done and said a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,6 +43,12 @@ _BATCH: Final = 500
 _STAGES: Final = 100
 _STARVED_REST: Final = timedelta(seconds=1)
 _log = structlog.get_logger()
+
+Due = Callable[[Connection, datetime, int], Awaitable[Collection[UUID]]]
+"""Finds the triggers in which something is due, up to a number of them or of what is due."""
+
+Work = Callable[[Connection, Collection[UUID], datetime], Awaitable[int]]
+"""Does what is due in some triggers at a moment; gives how much that was."""
 
 
 class Waiting:
@@ -86,20 +92,25 @@ class Waiting:
 
     async def look(self) -> int:
         """Do what is due now, a bounded amount; return how much that was."""
-        opened = await self._database.in_transaction(self._open)
-        timed_out = await self._database.in_transaction(self._time_out)
-        released = await self._database.in_transaction(self._release)
+        opened = await self._work(waits.due_wait_stages, _STAGES, self._open)
+        timed_out = await self._work(waits.overdue_triggers, _BATCH, self._time_out)
+        released = await self._work(releases.due_releases, _BATCH, self._release)
         FAILPOINTS.reach("orchestrator.waits_committed")
         if released:
             self._wake.signal(TIMERS)
         return opened + timed_out + released
 
-    async def _open(self, connection: Connection) -> int:
-        """Let the next page of people into each of the waits that are due first; return how many moved."""
+    async def _work(self, due: Due, limit: int, work: Work) -> int:
+        """Do in one transaction what is due by now: most looks find nothing, and need none."""
         now = self._clock.now()
-        ids = await waits.due_wait_stages(connection, now, _STAGES)
+        async with self._database.connection() as connection:
+            ids = await due(connection, now, limit)
         if not ids:
             return 0
+        return await self._database.in_transaction(lambda connection: work(connection, ids, now))
+
+    async def _open(self, connection: Connection, ids: Collection[UUID], now: datetime) -> int:
+        """Let the next page of people into each of the waits that are due first; return how many moved."""
         triggers = await self._running(connection, ids)
         await waits.hold_names(connection, awaited_names(triggers.values(), later=False))
         await modes_held_still(connection, ids)
@@ -152,24 +163,16 @@ class Waiting:
             await waits.count_walked_cohort(connection, stage.trigger_id, total)
         return positions, found[-1].id if found else stage.cursor, total
 
-    async def _time_out(self, connection: Connection) -> int:
+    async def _time_out(self, connection: Connection, ids: Collection[UUID], now: datetime) -> int:
         """End waits for which no event came in time; return how many."""
-        now = self._clock.now()
-        ids = await waits.overdue_triggers(connection, now, _BATCH)
-        if not ids:
-            return 0
         triggers = await self._running(connection, ids)
         modes = await modes_held_still(connection, ids)
         ended = await waits.time_out(connection, now, ids, _BATCH)
         await self._say(await self._doorkeeper.let_go(connection, triggers, modes, ended))
         return len(ended)
 
-    async def _release(self, connection: Connection) -> int:
+    async def _release(self, connection: Connection, ids: Collection[UUID], now: datetime) -> int:
         """Let people who have reached a step behind a wait have its message, or begin its wait."""
-        now = self._clock.now()
-        ids = await releases.due_releases(connection, now, _BATCH)
-        if not ids:
-            return 0
         triggers = await self._running(connection, ids)
         await waits.hold_names(connection, awaited_names(triggers.values(), later=True))
         modes = await modes_held_still(connection, ids)
