@@ -80,9 +80,17 @@ def test_no_job_is_handed_over_more_often_than_allowed(outcome: Outcome, categor
 
 
 @given(st.integers(1, 20), draws)
-def test_a_backoff_lies_between_nothing_and_its_ceiling(attempt: int, draw: float) -> None:
-    assert timedelta(0) <= backoff(attempt, lambda: draw) <= timedelta(seconds=BACKOFF_CAP_SECONDS)
+def test_a_backoff_lies_in_the_upper_half_of_a_ceiling_that_grows(attempt: int, draw: float) -> None:
+    shortest, longest = backoff(attempt, lambda: 0.0), backoff(attempt, lambda: 1.0)
+    assert shortest == longest / 2
+    assert timedelta(0) < shortest <= backoff(attempt, lambda: draw) <= longest
+    assert longest <= timedelta(seconds=BACKOFF_CAP_SECONDS)
     assert backoff(attempt, lambda: draw) <= backoff(attempt + 1, lambda: draw)
+
+
+def test_the_attempts_of_the_unluckiest_job_outlast_an_outage_of_a_minute() -> None:
+    waits = [backoff(attempt, lambda: 0.0) for attempt in range(1, MAX_ATTEMPTS)]
+    assert sum(waits, timedelta(0)) > timedelta(minutes=1)
 
 
 @given(st.floats(0, 1e5), st.booleans(), draws)

@@ -1,7 +1,8 @@
 """What an outcome means for a job: sent, failed, or held until when. Pure; chance comes in as a number.
 
-The numbers follow the full-jitter backoff of the AWS architecture blog ("Exponential Backoff And Jitter"): a wait is
-drawn evenly from nothing to a ceiling that grows with each attempt, so that jobs that failed together come back apart.
+Waits follow the equal-jitter backoff of the AWS architecture blog ("Exponential Backoff And Jitter"): each is drawn
+evenly from the upper half of what grows with each attempt, so that jobs that failed together come back apart, and all
+attempts together outlast a provider's short outage: with five of them that is 85 seconds at least.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ class Settlement:
 
 
 def backoff(attempt: int, draw: Draw) -> timedelta:
-    """Return how long to wait after the `attempt`-th hand-over (from 1) failed: between nothing and the ceiling."""
+    """Return how long to wait after the `attempt`-th hand-over (from 1) failed: between half the ceiling and all."""
     ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * BACKOFF_FACTOR ** (max(attempt, 1) - 1))
-    return timedelta(seconds=ceiling * draw())
+    return timedelta(seconds=ceiling * (1 + draw()) / 2)
 
 
 def settle(
