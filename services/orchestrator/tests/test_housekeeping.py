@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from orchestrator.handlers import housekeeping
 from orchestrator.handlers.wake import TIMERS, Wake
 from sluice_catalog.models import WorkflowStep
 from sluice_contracts.vocabulary import Channel
@@ -117,3 +118,20 @@ async def test_a_trigger_that_its_caller_named_for_good_is_never_carried_out_aga
     assert await world.rows("SELECT FROM triggers") == []
     await world.deliver(plain)
     assert len(world.commands(distinct=False)) == commands + 1
+
+
+async def test_what_a_database_that_was_away_put_off_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "_TRY_AGAIN_SECONDS", 0.0)
+    stop = asyncio.Event()
+    tries = 0
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ConnectionResetError("the database has gone")
+        stop.set()
+
+    async with asyncio.timeout(30):
+        await housekeeping._every(600.0, work, stop)
+    assert tries == 2

@@ -20,6 +20,7 @@ from sluice_storage.errors import is_transient
 
 _MEASURE_SECONDS: Final = 5.0
 _FORGET_SECONDS: Final = 600.0
+_TRY_AGAIN_SECONDS: Final = 5.0
 _FORGET_BATCH: Final = 500
 _SETTLED: Final = timedelta(minutes=1)
 """Longer than any statement runs: what was noted as spent so long ago, everybody sees."""
@@ -72,13 +73,15 @@ class Housekeeping:
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
     while not stop.is_set():
+        wait = seconds
         try:
             await work()
         except Exception as error:
             if not is_transient(error):
                 raise
             _log.warning("housekeeping.delayed", error=type(error).__name__)
-        await pause(seconds, stop)
+            wait = min(seconds, _TRY_AGAIN_SECONDS)
+        await pause(wait, stop)
 
 
 def _age(since: datetime | None, now: datetime) -> float:
