@@ -46,7 +46,7 @@ def measurements(sizes: Sizes) -> dict[str, Measurement]:
         "broadcast": Measurement("broadcast"),
         "smtp": Measurement("smtp", {}, _RELAY),
         "fold": Measurement("fold"),
-        "events": Measurement("events", ingest),
+        "events": Measurement("events"),
         "otp": Measurement("otp"),
         "poll": Measurement("poll"),
         "recover": Measurement("recover", {"channel-sms": 2}),

@@ -1,9 +1,9 @@
 """accept: `POST /api/v1/messages/sms/send`, one message a request, from the request to the broker's acknowledgement.
 
 Key, validation, limits, metrics and tracing are on. The limit is a handler of aiohttp and pydantic that only awaits the
-same produce, of the same bytes, through the same publisher, in as many processes; both get the same load in
-turns. What works on accepted triggers is halted for `accept`, as the peer has nobody behind it either; for
-`accept while all works` it runs, and takes its share of the cores.
+same produce, of the same bytes, through the same publisher; both get the same load in turns. `accept` is one process
+beside one, `accept by 2` two beside two. What works on accepted triggers is halted for both, as the peer has nobody
+behind it either; for `accept while all works` it runs, and takes its share of the cores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 
 from bench.bare import TOPIC
 from bench.doors import SEND, body, make_template, sample_record
-from bench.figures import Figure, median
+from bench.figures import Figure, median, named
 from bench.load import Answers, put_load, request
 from bench.rig import CONSUMERS, Rig
 
@@ -23,43 +23,49 @@ WARM_SECONDS = 1.5
 
 
 async def measure(rig: Rig) -> list[Figure]:
-    """Return both figures."""
+    """Return the figures."""
     await make_template(rig)
-    value = await sample_record(rig)
-    sizes = rig.sizes
-    content = orjson.dumps(body())
-    ours = request("POST", SEND, rig.key, content)
-    bare = request("POST", "/send", None, content)
-    ports = rig.ports("ingest", sizes.ingest_copies)
-
-    async def load(to: list[int], what: bytes, seconds: float) -> Answers:
-        answers = await put_load(to, sizes.connections, seconds, lambda: what)
-        answers.require(200)
-        return answers
-
     await rig.make_topic(TOPIC, 6)
-    with ExitStack() as peers:
-        arguments = ["--kafka", rig.stack.connections.kafka, "--content", base64.b64encode(value).decode()]
-        peer = [peers.enter_context(rig.helper("produce", *arguments)) for _ in range(sizes.ingest_copies)]
-        with rig.halted(*CONSUMERS):
-            await load(ports, ours, WARM_SECONDS)
-            await load(peer, bare, WARM_SECONDS)
-            limits, rates, p99s, details = [], [], [], []
-            for _ in range(sizes.rounds):
-                limits.append((await load(peer, bare, sizes.round_seconds)).rate)
-                with rig.meter() as meter:
-                    answers = await load(ports, ours, sizes.round_seconds)
-                rates.append(answers.rate)
-                p99s.append(answers.p99_ms)
-                details.append(meter.detail(len(answers.latencies)))
-    figure = Figure(
-        "accept", median(rates), "requests/s", median(limits), "bare aiohttp + pydantic handler, same produce",
-        median(p99s), meter.peak_rss_mb, {"rounds": rates, "limits": limits, "record_bytes": len(value), **details[-1]},
-    )  # fmt: skip
-    with rig.meter() as busy:
-        answers = await load(ports, ours, sizes.round_seconds)
+    value = await sample_record(rig)
+    ours = request("POST", SEND, rig.key, orjson.dumps(body()))
+    with rig.halted(*CONSUMERS):
+        figures = [await _measure(rig, copies, ours, value) for copies in sorted({1, rig.sizes.ingest_copies})]
+    alone = figures[0]
+    with rig.meter() as meter:
+        answers = await _load(rig, rig.ports("ingest"), ours, rig.sizes.round_seconds)
     working = Figure(
-        "accept while all works", answers.rate, "requests/s", figure.limit, figure.limit_name, answers.p99_ms,
-        busy.peak_rss_mb, busy.detail(len(answers.latencies)),
+        "accept while all works", answers.rate, "requests/s", alone.limit, alone.limit_name, answers.p99_ms,
+        meter.peak_rss_mb, meter.detail(len(answers.latencies)),
     )  # fmt: skip
-    return [figure, working]
+    return [*figures, working]
+
+
+async def _measure(rig: Rig, copies: int, ours: bytes, value: bytes) -> Figure:
+    """Return what so many processes accept, beside as many peers that append `value`."""
+    sizes = rig.sizes
+    bare = request("POST", "/send", None, orjson.dumps(body()))
+    ports = rig.ports("ingest", copies)
+    arguments = ["--kafka", rig.stack.connections.kafka, "--content", base64.b64encode(value).decode()]
+    limits, rates, p99s, details = [], [], [], []
+    with ExitStack() as running:
+        peers = [running.enter_context(rig.helper("produce", *arguments)) for _ in range(copies)]
+        await _load(rig, ports, ours, WARM_SECONDS)
+        await _load(rig, peers, bare, WARM_SECONDS)
+        for _ in range(sizes.rounds):
+            limits.append((await _load(rig, peers, bare, sizes.round_seconds)).rate)
+            with rig.meter() as meter:
+                answers = await _load(rig, ports, ours, sizes.round_seconds)
+            rates.append(answers.rate)
+            p99s.append(answers.p99_ms)
+            details.append(meter.detail(len(answers.latencies)))
+    return Figure(
+        named("accept", copies), median(rates), "requests/s", median(limits),
+        "bare aiohttp + pydantic handler, same produce", median(p99s), meter.peak_rss_mb,
+        {"rounds": rates, "limits": limits, "record_bytes": len(value), **details[-1]},
+    )  # fmt: skip
+
+
+async def _load(rig: Rig, ports: list[int], what: bytes, seconds: float) -> Answers:
+    answers = await put_load(ports, rig.sizes.connections, seconds, lambda: what)
+    answers.require(200)
+    return answers

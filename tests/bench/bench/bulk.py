@@ -2,6 +2,7 @@
 
 The limit is what one process can append of the same bytes, under keys of their own, through the same publisher and with
 nothing else to do, in portions of a hundred that are awaited as ours are. What works on triggers is halted meanwhile.
+`bulk` is one process of ingest, `bulk by 2` two.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import orjson
 
 from bench.bare import TOPIC
 from bench.doors import BULK, body, make_template, sample_record
-from bench.figures import Figure, median
+from bench.figures import Figure, median, named
 from bench.load import put_load, request
 from bench.rig import CONSUMERS, Rig
 from sluice_contracts.messages.trigger import TriggerAccepted
@@ -29,20 +30,28 @@ WARM_SECONDS = 1.5
 
 
 async def measure(rig: Rig) -> list[Figure]:
-    """Return the figure, in items."""
+    """Return the figures, in items."""
     await make_template(rig)
     value = await sample_record(rig)
-    message = {"channel": "sms", **body()}
-    return [await measure_door(rig, "bulk", "items/s", BULK, {"messages": [message] * ITEMS}, value)]
+    await rig.make_topic(TOPIC, 6)
+    call = {"messages": [{"channel": "sms", **body()}] * ITEMS}
+    return [
+        await measure_door(rig, "bulk", "items/s", BULK, call, value, copies)
+        for copies in sorted({1, rig.sizes.ingest_copies})
+    ]
 
 
-async def measure_door(rig: Rig, name: str, unit: str, path: str, call: Mapping[str, object], value: bytes) -> Figure:
-    """Return how fast a bulk door takes in the `ITEMS` items of `call`, each of which leaves behind such a `value`."""
+async def measure_door(
+    rig: Rig, name: str, unit: str, path: str, call: Mapping[str, object], value: bytes, copies: int = 1
+) -> Figure:
+    """Return how fast a bulk door takes in the `ITEMS` items of `call`, each of which leaves behind such a `value`.
+
+    The limit appends to `TOPIC`, which is there.
+    """
     sizes = rig.sizes
     ours = request("POST", path, rig.key, orjson.dumps(call))
-    ports = rig.ports("ingest", sizes.ingest_copies)
+    ports = rig.ports("ingest", copies)
     limits, rates, p99s = [], [], []
-    await rig.make_topic(TOPIC, 6)
     with rig.halted(*CONSUMERS):
         (await put_load(ports, CALLERS, WARM_SECONDS, lambda: ours)).require(200)
         for _ in range(sizes.rounds):
@@ -54,7 +63,7 @@ async def measure_door(rig: Rig, name: str, unit: str, path: str, call: Mapping[
             p99s.append(answers.p99_ms)
     items = len(answers.latencies) * ITEMS
     return Figure(
-        name, median(rates), unit, median(limits), "one process that only appends the same bytes",
+        named(name, copies), median(rates), unit, median(limits), "one process that only appends the same bytes",
         median(p99s), meter.peak_rss_mb, {"rounds": rates, "limits": limits, **meter.detail(items)},
     )  # fmt: skip
 

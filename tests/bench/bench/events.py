@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from bench.audience import make_audience
+from bench.bare import TOPIC
 from bench.bulk import ITEMS, measure_door
 from bench.campaigns import make_template
 from bench.figures import Figure
@@ -78,6 +79,7 @@ class EventMaker:
 async def _measure_in(rig: Rig, maker: EventMaker) -> Figure:
     event = {"event": "nobody.listens", "contact_external_id": "user_123", "data": {"order": {"id": "o", "total": 1}}}
     value = maker.record("user_123").value
+    await rig.make_topic(TOPIC, 6)
     return await measure_door(rig, "events in", "events/s", BULK, {"events": [event] * ITEMS}, value)
 
 

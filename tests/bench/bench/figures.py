@@ -49,6 +49,11 @@ class Figure:
         }
 
 
+def named(name: str, copies: int) -> str:
+    """Return what a figure is called that so many processes reached together."""
+    return name if copies == 1 else f"{name} by {copies}"
+
+
 def missing(name: str, unit: str, reason: str) -> Figure:
     """Return the figure of something that could not be run here, and why."""
     return Figure(name, math.nan, unit, limit_name=f"not run: {reason}")

@@ -12,13 +12,14 @@ class Sizes:
 
     `contacts` is the audience of a broadcast, `mails` of an SMTP campaign, `jobs` the rows that are polled among,
     `events` what is folded, `happenings` the events that start workflows, `waits` how many people wait for one,
-    `connections` how many callers wait for an answer at a time, `copies` of ingest.
+    `connections` how many callers wait for an answer at a time, `ingest_copies` how many processes take requests in
+    where that is also measured of more than one.
     """
 
     round_seconds: float = 6.0
     rounds: int = 3
     connections: int = 64
-    ingest_copies: int = 1
+    ingest_copies: int = 2
     contacts: int = 200_000
     mails: int = 50_000
     jobs: int = 1_000_000
