@@ -77,7 +77,9 @@ class HandOver:
         sendable = wave.sendable()
         if active is None or not sendable:
             return
-        messages = [message for message in wave.messages if message is not None]
+        # A receipt may have proven meanwhile that a job which was planned again has been sent.
+        planned = zip(wave.messages, wave.reports.state, strict=True)
+        messages = [message for message, state in planned if message is not None and state is JobState.SENDING]
         self._observe_queue()
         sender = WaveSender(self._tools.clock, self._tools.pacing, active, self._command.lane, lease, reservation)
         async with self._keeping(lease):
