@@ -77,9 +77,8 @@ class HandOver:
         sendable = wave.sendable()
         if active is None or not sendable:
             return
-        # A receipt may have proven meanwhile that a job which was planned again has been sent.
-        planned = zip(wave.messages, wave.reports.state, strict=True)
-        messages = [message for message, state in planned if message is not None and state is JobState.SENDING]
+        # Not of all that was planned: a receipt may have proven meanwhile that a job has been sent.
+        messages = [message for index in sendable if (message := wave.messages[index]) is not None]
         self._observe_queue()
         sender = WaveSender(self._tools.clock, self._tools.pacing, active, self._command.lane, lease, reservation)
         async with self._keeping(lease):

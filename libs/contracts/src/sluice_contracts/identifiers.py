@@ -26,9 +26,6 @@ _UUID7: Final = 0x7 << 76 | _UUID_VARIANT
 _ALL_ELSE: Final = ~(0xF << 76 | 0x3 << 62)
 """The bits of a UUID that say neither its version nor its variant."""
 
-_WITH_VARIANT: Final = {f"{digit:x}": f"{digit & 0x3 | 0x8:x}" for digit in range(16)}
-"""The hexadecimal digit of a UUID that says its variant, by what it was before."""
-
 _UNKNOWN: Final = SafeUUID.unknown
 
 
@@ -83,8 +80,7 @@ def execution_id_for(trigger_id: UUID, step_order: int, channel: str) -> UUID:
 
 def first_job_of(trigger_id: UUID, channel: str) -> str:
     """Return the public id of the first job of a trigger's first step: `JobId` of that execution, without making it."""
-    digits = sha1(trigger_id.int.to_bytes(16, "big") + _execution_name(1, channel), usedforsecurity=False).hexdigest()
-    return f"{digits[:12]}5{digits[13:16]}{_WITH_VARIANT[digits[16]]}{digits[17:32]}-0"
+    return f"{_derived(trigger_id, _execution_name(1, channel)):032x}-0"
 
 
 @lru_cache(maxsize=1024)
